@@ -1,0 +1,1 @@
+"""The Clipper runtime: what runs between an application and its models."""

@@ -1,0 +1,47 @@
+"""What the servers ask of a store. SQLite is the embedded implementation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from clipper.types import Registry, Replica
+
+
+class Store(Protocol):
+    """Durable state shared by the frontends of one cluster.
+
+    Every method may block on I/O and raises ``StoreError`` when the store can't be reached or written (its cause
+    names the file and what to do, e.g. for a full disk); nothing on the data path calls one. An instance belongs to
+    one thread at a time.
+    """
+
+    def read(self) -> Registry:
+        """One consistent view of everything registered."""
+        ...
+
+    def commit(self, before: Registry, after: Registry) -> None:
+        """Makes ``after`` durable if the store still is at ``before.revision``, and raises the revision by one.
+
+        Raises:
+            StoreConflict: somebody committed since ``before`` was read; read and decide again.
+        """
+        ...
+
+    def changed(self) -> bool:
+        """Whether anybody has committed a registry since this instance last read one. Cheap enough for 20 Hz."""
+        ...
+
+    def reserve_query_ids(self, count: int) -> int:
+        """The first of ``count`` query ids that nobody had or will have."""
+        ...
+
+    def set_replicas(self, frontend: str, replicas: Sequence[Replica]) -> None:
+        """Replaces what ``frontend`` had reported of the containers connected to it."""
+        ...
+
+    def replicas(self) -> list[Replica]:
+        """What all frontends last reported, ordered by model, version, replica id and frontend."""
+        ...
+
+    def close(self) -> None: ...

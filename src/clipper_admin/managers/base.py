@@ -1,0 +1,77 @@
+"""What ClipperConnection asks of whatever runs a cluster's processes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+
+class ContainerManager(Protocol):
+    """Starts, finds and stops the processes of one cluster. All methods raise ``ClipperException``.
+
+    No method waits without a bound; one that gives up says what it waited for and shows the process's last log lines.
+    """
+
+    cluster_identifier: str
+
+    def start_clipper(
+        self,
+        query_frontend_image: str,
+        mgmt_frontend_image: str,
+        frontend_exporter_image: str,
+        cache_size: int,
+        qf_http_thread_pool_size: int,
+        qf_http_timeout_request: float,
+        qf_http_timeout_content: float,
+        num_frontend_replicas: int,
+    ) -> None:
+        """Starts a cluster (what an earlier one kept on disk is taken up again) and connects to it."""
+        ...
+
+    def connect(self) -> None:
+        """Finds the running cluster of this name."""
+        ...
+
+    def build_image(
+        self,
+        name: str,
+        version: str,
+        model_data_path: str,
+        base_image: str,
+        container_registry: str | None,
+        pkgs_to_install: Sequence[str] | None,
+    ) -> str:
+        """Makes something runnable of a model directory; returns its tag, ``[registry/]cluster-name:version``."""
+        ...
+
+    def deploy_model(
+        self, name: str, version: str, input_type: str, image: str, num_replicas: int = 1
+    ) -> None:
+        """Starts replicas; returns when the first one is connected to every query frontend."""
+        ...
+
+    def get_num_replicas(self, name: str, version: str) -> int: ...
+
+    def set_num_replicas(
+        self, name: str, version: str, input_type: str, image: str, num_replicas: int
+    ) -> None:
+        """Adds or removes replicas, leaving the others alone; returns when the added ones are connected."""
+        ...
+
+    def get_logs(self, logging_dir: str) -> list[str]:
+        """Copies every log of the cluster below ``logging_dir``; the paths written."""
+        ...
+
+    def stop_models(self, models: Mapping[str, Sequence[str]]) -> None:
+        """Drains and stops every replica of the given versions, and forgets their images."""
+        ...
+
+    def stop_all_model_containers(self) -> None: ...
+
+    def stop_all(self, graceful: bool = True) -> None: ...
+
+    def get_admin_addr(self) -> str: ...
+
+    def get_query_addr(self) -> str: ...
+
+    def get_metric_addr(self) -> str: ...
