@@ -60,6 +60,4 @@ def _from_environment(setting_field: dataclasses.Field[object], environ: Mapping
     try:
         return kind(environ[variable])  # type: ignore[call-arg]
     except ValueError:
-        raise ConfigError(
-            f"{variable}={environ[variable]!r} is not {kind.__name__}: correct or unset it"
-        ) from None
+        raise ConfigError(f"{variable}={environ[variable]!r} is not {kind.__name__}: correct or unset it") from None

@@ -92,7 +92,7 @@ class Frame(NamedTuple):
 
     kind: int
     batch_id: int
-    count: int
+    items: int
     budget_micros: int
     payload: memoryview
 
@@ -186,16 +186,14 @@ def _encode_lengths(lengths: list[int]) -> bytes:
 
 
 def _decode_lengths(frame: Frame) -> tuple[int, ...]:
-    if item_offset(frame.count) > len(frame.payload):
-        raise WireError(
-            f"a message of {len(frame.payload)} bytes can't hold the lengths of {frame.count} items"
-        )
-    return struct.unpack_from(f"<{frame.count}I", frame.payload)
+    if item_offset(frame.items) > len(frame.payload):
+        raise WireError(f"a message of {len(frame.payload)} bytes can't hold the lengths of {frame.items} items")
+    return struct.unpack_from(f"<{frame.items}I", frame.payload)
 
 
 def _split(frame: Frame, lengths: Sequence[int]) -> list[memoryview]:
     items = []
-    start = item_offset(frame.count)
+    start = item_offset(frame.items)
     for length in lengths:
         items.append(frame.payload[start : start + length])
         start += length
@@ -247,11 +245,9 @@ class FrameReader:
         return frames
 
     def _begin_payload(self) -> bool:
-        length = _HEADER.unpack(self._header)[0]
+        length: int = _HEADER.unpack(self._header)[0]
         if length > self._max_payload or length % 8:
-            raise WireError(
-                f"a message announces {length} bytes: not a multiple of 8 up to {self._max_payload}"
-            )
+            raise WireError(f"a message announces {length} bytes: not a multiple of 8 up to {self._max_payload}")
         self._payload = memoryview(bytearray(length))
         self._target, self._filled = self._payload, 0
         return length > 0

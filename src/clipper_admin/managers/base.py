@@ -44,17 +44,13 @@ class ContainerManager(Protocol):
         """Makes something runnable of a model directory; returns its tag, ``[registry/]cluster-name:version``."""
         ...
 
-    def deploy_model(
-        self, name: str, version: str, input_type: str, image: str, num_replicas: int = 1
-    ) -> None:
+    def deploy_model(self, name: str, version: str, input_type: str, image: str, num_replicas: int = 1) -> None:
         """Starts replicas; returns when the first one is connected to every query frontend."""
         ...
 
     def get_num_replicas(self, name: str, version: str) -> int: ...
 
-    def set_num_replicas(
-        self, name: str, version: str, input_type: str, image: str, num_replicas: int
-    ) -> None:
+    def set_num_replicas(self, name: str, version: str, input_type: str, image: str, num_replicas: int) -> None:
         """Adds or removes replicas, leaving the others alone; returns when the added ones are connected."""
         ...
 
