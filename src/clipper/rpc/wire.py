@@ -10,11 +10,14 @@ import json
 import struct
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from types import NoneType
 from typing import Final, NamedTuple
 
 PROTOCOL_VERSION: Final = 1
 MAX_PAYLOAD: Final = 1 << 30
+MAX_OUTCOMES: Final = 256 << 20
 ERROR_FLAG: Final = 1 << 31
+_MAX_U32: Final = (1 << 32) - 1
 
 _HEADER: Final = struct.Struct("<IB3xIIII")
 HEADER_BYTES: Final = _HEADER.size
@@ -80,6 +83,15 @@ class Hello:
     protocol: int = PROTOCOL_VERSION
 
 
+_HELLO_FIELDS: Final = {
+    "model_name": (str,),
+    "model_version": (str,),
+    "input_type": (str,),
+    "replica_id": (int, NoneType),
+    "pid": (int, NoneType),
+}
+
+
 class Outcome(NamedTuple):
     """What became of one query of a batch: a JSON text as the output, or the text of an error."""
 
@@ -114,19 +126,21 @@ def encode_hello(hello: Hello) -> bytes:
 
 
 def decode_hello(frame: Frame) -> Hello:
-    """Raises WireError for anything that is not a HELLO of this protocol version."""
+    """WireError for anything but a HELLO of this protocol version; fields that this end does not know are ignored."""
     if frame.kind != Kind.HELLO:
         raise WireError(f"expected HELLO as the first message, got kind {frame.kind}")
     try:
         fields = json.loads(bytes(frame.payload).rstrip(b"\0"))
-        hello = Hello(**fields)
-    except (ValueError, TypeError) as error:
+    except (ValueError, RecursionError) as error:
         raise WireError(f"HELLO can't be read: {error}") from None
-    if hello.protocol != PROTOCOL_VERSION:
-        raise WireError(f"the container speaks protocol {hello.protocol}, this frontend {PROTOCOL_VERSION}")
-    if not (isinstance(hello.model_name, str) and isinstance(hello.model_version, str)):
-        raise WireError("HELLO must name a model and its version as strings")
-    return hello
+    if not isinstance(fields, dict):
+        raise WireError("HELLO must be a JSON object")
+    if fields.get("protocol") != PROTOCOL_VERSION:
+        raise WireError(f"the container speaks protocol {fields.get('protocol')}, this frontend {PROTOCOL_VERSION}")
+    for name, kinds in _HELLO_FIELDS.items():
+        if type(fields.get(name)) not in kinds:
+            raise WireError(f"HELLO has no valid {name}: {fields.get(name)!r}")
+    return Hello(**{name: fields[name] for name in _HELLO_FIELDS if name in fields})
 
 
 def encode_welcome() -> bytes:
@@ -134,7 +148,7 @@ def encode_welcome() -> bytes:
 
 
 def encode_refused(reason: str) -> bytes:
-    return encode_frame(Kind.REFUSED, (reason.encode(),))
+    return encode_frame(Kind.REFUSED, (reason.encode(errors="backslashreplace"),))
 
 
 def encode_goodbye() -> bytes:
@@ -146,7 +160,11 @@ def encode_batch(batch_id: int, inputs: Sequence[Buffer], budget_micros: int) ->
     """A batch of queries; ``budget_micros`` is the time in which answers are still of use (0: not told)."""
     lengths = _encode_lengths([len(each) for each in inputs])
     return encode_frame(
-        Kind.BATCH, (lengths, *inputs), batch_id=batch_id, count=len(inputs), budget_micros=budget_micros
+        Kind.BATCH,
+        (lengths, *inputs),
+        batch_id=batch_id,
+        count=len(inputs),
+        budget_micros=min(max(budget_micros, 0), _MAX_U32),
     )
 
 
@@ -159,14 +177,21 @@ def encode_outcomes(batch_id: int, outcomes: Sequence[Outcome]) -> bytes:
 
 def decode_batch(frame: Frame) -> list[memoryview]:
     """Views of a batch's inputs, without a copy."""
-    return _split(frame, _decode_lengths(frame))
+    return _split(frame, decode_lengths(frame))
 
 
 def decode_outcomes(frame: Frame) -> list[Outcome]:
     """The outcomes of a batch; their data is copied out, since it outlives the message."""
-    flagged = _decode_lengths(frame)
+    flagged = _decode_u32s(frame)
     items = _split(frame, [length & ~ERROR_FLAG for length in flagged])
     return [Outcome(length < ERROR_FLAG, bytes(item)) for length, item in zip(flagged, items, strict=True)]
+
+
+def decode_lengths(frame: Frame) -> tuple[int, ...]:
+    """The lengths, in bytes, of a batch's inputs, for receivers that read them in place from ``item_offset`` on."""
+    lengths = _decode_u32s(frame)
+    _check_end(frame, item_offset(frame.items) + sum(lengths))
+    return lengths
 
 
 def item_offset(count: int) -> int:
@@ -182,10 +207,13 @@ def decode_text(frame: Frame) -> str:
 def _encode_lengths(lengths: list[int]) -> bytes:
     if len(lengths) % 2:
         lengths = [*lengths, 0]
-    return struct.pack(f"<{len(lengths)}I", *lengths)
+    try:
+        return struct.pack(f"<{len(lengths)}I", *lengths)
+    except struct.error:
+        raise WireError(f"an item is over the limit of {MAX_PAYLOAD} bytes") from None
 
 
-def _decode_lengths(frame: Frame) -> tuple[int, ...]:
+def _decode_u32s(frame: Frame) -> tuple[int, ...]:
     if item_offset(frame.items) > len(frame.payload):
         raise WireError(f"a message of {len(frame.payload)} bytes can't hold the lengths of {frame.items} items")
     return struct.unpack_from(f"<{frame.items}I", frame.payload)
@@ -197,9 +225,13 @@ def _split(frame: Frame, lengths: Sequence[int]) -> list[memoryview]:
     for length in lengths:
         items.append(frame.payload[start : start + length])
         start += length
-    if start > len(frame.payload):
-        raise WireError(f"the items of a message take {start} bytes, but it has {len(frame.payload)}")
+    _check_end(frame, start)
     return items
+
+
+def _check_end(frame: Frame, end: int) -> None:
+    if end > len(frame.payload):
+        raise WireError(f"the items of a message take {end} bytes, but it has {len(frame.payload)}")
 
 
 class FrameReader:

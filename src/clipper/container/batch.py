@@ -1,0 +1,85 @@
+"""One batch: its inputs, the user's function, its outcomes. What the function does wrong ends here."""
+
+from __future__ import annotations
+
+import time
+from typing import Final
+
+from clipper.container.inputs import Inputs
+from clipper.container.load import Function
+from clipper.container.log import TracebackLog
+from clipper.container.outputs import OutputError, encode_outputs, failure
+from clipper.rpc.wire import MAX_OUTCOMES, Frame, InputType, Outcome, encode_outcomes
+
+_DEFAULT_BUDGET: Final = 1.0
+_MAX_OUTPUTS: Final = MAX_OUTCOMES // 2  # leaves more than enough for their lengths
+_MAX_ERROR_TEXT: Final = 2000
+
+
+class Model:
+    """The user's function, as something that answers BATCH messages and never raises for what the function does."""
+
+    def __init__(self, function: Function, input_type: InputType) -> None:
+        self._function = function
+        self._input_type = input_type
+        self._tracebacks = TracebackLog()
+
+    def answer(self, frame: Frame) -> bytes:
+        """The OUTCOMES message for a BATCH. WireError if the batch is malformed; KeyboardInterrupt passes."""
+        inputs = Inputs(frame, self._input_type)
+        outcomes = Attempt(self._function, inputs, frame, self._tracebacks).outcomes() if frame.items else []
+        size = sum(len(data) for _, data in outcomes)
+        if size > _MAX_OUTPUTS:
+            text = f"the outputs of this batch take {size} bytes, over the limit of {_MAX_OUTPUTS}: return less"
+            outcomes = [failure(text)] * len(outcomes)
+        return encode_outcomes(frame.batch_id, outcomes)
+
+
+class Attempt:
+    """Answers one batch. When the function raises, halves find the culprits, so that their neighbours are answered.
+
+    The search lasts at most the batch's budget; then what is left of the failing part gets the error it was in.
+    """
+
+    def __init__(self, function: Function, inputs: Inputs, frame: Frame, tracebacks: TracebackLog) -> None:
+        self._function = function
+        self._inputs = inputs
+        self._payload = frame.payload
+        # The function may write into its inputs before it raises, and must see them unspoilt when asked again.
+        self._original = bytes(frame.payload) if len(inputs) > 1 else b""
+        self._give_up = time.monotonic() + (frame.budget_micros / 1e6 or _DEFAULT_BUDGET)
+        self._tracebacks = tracebacks
+
+    def outcomes(self) -> list[Outcome]:
+        return self._predict(0, len(self._inputs))
+
+    def _predict(self, first: int, end: int) -> list[Outcome]:
+        count = end - first
+        try:
+            return encode_outputs(self._function(self._inputs.part(first, end)), count)
+        except OutputError as error:
+            return [failure(str(error))] * count
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # sys.exit() in a model, too, fails its query and not the container
+            self._tracebacks.write(error, count, time.monotonic())
+            failed = failure(_describe(error))
+        if count == 1:
+            return [failed]
+        middle = (first + end) // 2
+        return self._retry(first, middle, failed) + self._retry(middle, end, failed)
+
+    def _retry(self, first: int, end: int, failed: Outcome) -> list[Outcome]:
+        if time.monotonic() > self._give_up:
+            return [failed] * (end - first)
+        self._payload[:] = self._original
+        return self._predict(first, end)
+
+
+def _describe(error: BaseException) -> str:
+    try:
+        text = str(error)
+    except Exception:
+        text = "(its text can't be read: its __str__ raised)"
+    text = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return text if len(text) <= _MAX_ERROR_TEXT else text[:_MAX_ERROR_TEXT] + "..."

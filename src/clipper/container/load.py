@@ -1,0 +1,55 @@
+"""A model directory -> the function that answers queries."""
+
+from __future__ import annotations
+
+import platform
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import cloudpickle
+
+Function = Callable[[object], object]
+
+_PACKAGES: Final = {
+    "cv2": "opencv-python-headless",
+    "PIL": "pillow",
+    "skimage": "scikit-image",
+    "sklearn": "scikit-learn",
+    "yaml": "pyyaml",
+}
+_OTHER_PYTHON: Final = re.compile(r"unsupported pickle protocol|\bcode\b.* argument|unknown opcode|bad marshal data")
+
+
+def load_function(directory: Path) -> Function:
+    """Unpickles ``func.pkl``; the modules it needs may be in ``modules/`` beside it.
+
+    Raises:
+        ImportError: a package that the function needs is not installed.
+        Exception: whatever else unpickling raises.
+    """
+    modules = directory / "modules"
+    if modules.is_dir():
+        sys.path.insert(0, str(modules))
+    file = directory / "func.pkl"
+    with file.open("rb") as pickled:
+        function = cloudpickle.load(pickled)
+    if not callable(function):
+        raise TypeError(f"{file} holds a {type(function).__name__}, not a function: deploy something callable")
+    return function  # type: ignore[no-any-return]
+
+
+def advise(error: BaseException) -> str:
+    """What to do about ``error``, which ``load_function`` raised; empty if there is nothing to say."""
+    if isinstance(error, ImportError):
+        name = (error.name or "").partition(".")[0]
+        package = _PACKAGES.get(name, name or "...")
+        return f"Missing package {name or str(error)!r}: pass pkgs_to_install=[{package!r}] when deploying"
+    if isinstance(error, FileNotFoundError) and str(error.filename).endswith("func.pkl"):
+        return "CLIPPER_MODEL_PATH must be a directory with a func.pkl in it: deploy the model again"
+    if _OTHER_PYTHON.search(str(error)):
+        version = platform.python_version()
+        return f"The function seems to be pickled by another Python than the {version} here: deploy with that version"
+    return ""

@@ -1,0 +1,67 @@
+"""What the environment tells a model container."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from clipper.container.addresses import Address, parse_address
+from clipper.rpc.wire import InputType, parse_input_type
+
+
+class SettingsError(Exception):
+    """A variable is missing or can't be read; the text names it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """``model_path`` is the directory with ``func.pkl``; ``addresses`` lead to every query frontend."""
+
+    model_name: str
+    model_version: str
+    model_path: Path
+    input_type: InputType
+    replica_id: int | None
+    addresses: tuple[Address, ...]
+
+
+def read_settings(environ: Mapping[str, str]) -> Settings:
+    """Raises SettingsError if a variable is missing or wrong."""
+    return Settings(
+        model_name=_required(environ, "CLIPPER_MODEL_NAME"),
+        model_version=_required(environ, "CLIPPER_MODEL_VERSION"),
+        model_path=Path(_required(environ, "CLIPPER_MODEL_PATH")),
+        input_type=_input_type(environ.get("CLIPPER_INPUT_TYPE") or "doubles"),
+        replica_id=_replica_id(environ.get("CLIPPER_REPLICA_ID")),
+        addresses=_addresses(environ),
+    )
+
+
+def _required(environ: Mapping[str, str], name: str) -> str:
+    if not environ.get(name):
+        raise SettingsError(f"{name} environment variable must be set")
+    return environ[name]
+
+
+def _input_type(text: str) -> InputType:
+    try:
+        return parse_input_type(text.strip().lower())
+    except ValueError as error:
+        raise SettingsError(f"CLIPPER_INPUT_TYPE: {error}") from None
+
+
+def _replica_id(text: str | None) -> int | None:
+    try:
+        return int(text) if text else None
+    except ValueError:
+        raise SettingsError(f"CLIPPER_REPLICA_ID={text!r} is not a whole number") from None
+
+
+def _addresses(environ: Mapping[str, str]) -> tuple[Address, ...]:
+    default = f"tcp:{environ.get('CLIPPER_IP') or '127.0.0.1'}:{environ.get('CLIPPER_PORT') or '7000'}"
+    texts = (environ.get("CLIPPER_ADDRESS") or default).split(",")
+    try:
+        return tuple(dict.fromkeys(parse_address(each) for each in texts if each.strip()))
+    except ValueError as error:
+        raise SettingsError(f"CLIPPER_ADDRESS: {error}") from None

@@ -1,0 +1,47 @@
+"""One evaluation of one input by one model version, and everybody who waits for it."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from clipper.types import ModelVersion
+
+
+class Waiter(Protocol):
+    """Who asked for an output. Exactly one of the two is called, once, for each model asked; maybe at once."""
+
+    def output(self, model: ModelVersion, fragment: bytes) -> None:
+        """The model's output, a JSON text."""
+        ...
+
+    def failure(self, model: ModelVersion, reason: str, detail: str) -> None:
+        """There will be no output; ``reason`` is one of the default reasons, ``detail`` is for people."""
+        ...
+
+
+class Flight:
+    """A query on its way through a model: queued, or in a batch that a replica works on."""
+
+    __slots__ = ("deadline", "input", "queued_at", "tries", "waiters")
+
+    def __init__(self, data: bytes, deadline: float, now: float, waiter: Waiter) -> None:
+        self.input = data
+        self.deadline = deadline
+        self.queued_at = now
+        self.tries = 0
+        self.waiters = [waiter]
+
+    def join(self, waiter: Waiter, deadline: float) -> None:
+        """One more waits for the same output; the flight is of use until the last of them gives up."""
+        self.waiters.append(waiter)
+        self.deadline = max(self.deadline, deadline)
+
+    def land(self, model: ModelVersion, fragment: bytes) -> None:
+        waiters, self.waiters = self.waiters, []
+        for waiter in waiters:
+            waiter.output(model, fragment)
+
+    def fail(self, model: ModelVersion, reason: str, detail: str) -> None:
+        waiters, self.waiters = self.waiters, []
+        for waiter in waiters:
+            waiter.failure(model, reason, detail)

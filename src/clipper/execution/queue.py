@@ -1,0 +1,54 @@
+"""The queries that wait for one model version, the most urgent first."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterator
+
+from clipper.execution.flight import Flight
+
+BATCH_BYTES = 64 << 20
+"""A batch's inputs are cut off here, far below what one message of the wire can hold."""
+
+
+class DeadlineQueue:
+    """Earliest deadline first, over all applications of a model version; first come first served among equals."""
+
+    __slots__ = ("_heap", "_sequence")
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[float, int, Flight]] = []
+        self._sequence = 0
+
+    def __len__(self) -> int:
+        return len(self._heap)
+
+    def push(self, flight: Flight) -> None:
+        self._sequence += 1
+        heapq.heappush(self._heap, (flight.deadline, self._sequence, flight))
+
+    def take(self, most: int, useless: Callable[[Flight], bool]) -> tuple[list[Flight], list[Flight]]:
+        """Removes the next batch: at most ``most`` flights and 64 MiB of input, but one flight if there is one.
+
+        Returns it, and beside it the flights met on the way that ``useless`` said nobody can be served by.
+        """
+        batch: list[Flight] = []
+        dropped: list[Flight] = []
+        room = BATCH_BYTES
+        heap = self._heap
+        while heap and len(batch) < most:
+            flight = heap[0][2]
+            if useless(flight):
+                dropped.append(flight)
+            elif len(flight.input) <= room or not batch:
+                batch.append(flight)
+                room -= len(flight.input)
+            else:
+                break
+            heapq.heappop(heap)
+        return batch, dropped
+
+    def drain(self) -> Iterator[Flight]:
+        """Removes everything, most urgent first."""
+        while self._heap:
+            yield heapq.heappop(self._heap)[2]

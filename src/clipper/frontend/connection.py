@@ -1,0 +1,249 @@
+"""One HTTP/1.1 connection: requests to the handler, answers back in the order of their requests, time limits."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from typing import Final, Protocol, cast
+
+from clipper.errors import ClipperError, InternalError, RequestTimeout
+from clipper.frontend.exchange import Exchange, encode_answer
+from clipper.frontend.limits import Limits
+from clipper.frontend.reader import BODY, IDLE, SHUT, RequestReader
+
+Handler = Callable[[Exchange], None]
+
+_log = logging.getLogger(__name__)
+
+# One read may bring many requests: a smaller one, fewer of them beyond the bound.
+_HEAD_READ_BYTES: Final = 16_384
+
+
+class Server(Protocol):
+    """The server of a connection, as the connection sees it."""
+
+    handler: Handler
+    limits: Limits
+    loop: asyncio.AbstractEventLoop
+    read_buffer: memoryview
+
+    def admit(self, connection: Connection) -> ClipperError | None: ...
+    def forget(self, connection: Connection) -> None: ...
+
+
+class Connection(asyncio.BufferedProtocol):
+    """The server's side of one client's connection.
+
+    It ends in steps: ``_reader`` is shut (no further request), ``_ending`` (the last answer is made), ``_closing``
+    (that is written, the transport told to end).
+    """
+
+    _transport: asyncio.Transport
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._limits = server.limits
+        self._handler = server.handler
+        self._head_buffer = server.read_buffer[:_HEAD_READ_BYTES]
+        self._body_buffer = server.read_buffer
+        self._time = server.loop.time
+        self._reader = RequestReader(self, server.limits, self._take)
+        self._waiting: deque[Exchange] = deque()  # without an answer, or behind one without; in order of arrival
+        self._out: list[bytes] = []  # answers not yet given to the transport
+        self._reading = False  # within a read, at whose end _out is written
+        self._paused = False  # we don't read
+        self._stalled = False  # the client doesn't read
+        self._ending = False
+        self._closing = False
+        self._last_read = 0.0
+        self._since = 0.0  # when a stall or the closing began
+        self._surplus = 0  # bytes the client sent beyond its last request
+
+    # -- the transport's callbacks
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._last_read = self._reader.since = self._time()
+        refusal = self._server.admit(self)
+        if refusal is not None:
+            self._refuse(refusal, b"Retry-After: 1\r\n")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._closing = True
+        for exchange in self._waiting:
+            exchange.abandon()
+        self._waiting.clear()
+        self._reader.close()
+        self._server.forget(self)
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._head_buffer if self._reader.phase < BODY else self._body_buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self._last_read = now = self._time()
+        if self._reader.phase == SHUT:
+            self._discard(nbytes)
+            return
+        self._reading = True
+        try:
+            self._reader.feed(self._body_buffer[:nbytes], now)
+        except Exception as error:
+            self._surplus = 1  # there may be more
+            self._refuse(_as_clipper_error(error))
+        self._reading = False
+        if self._out or self._ending or self._reader.expects_continue:
+            self._flush()
+        if len(self._waiting) >= self._limits.pipeline:
+            self._pause()
+
+    def eof_received(self) -> bool:
+        """A client may end its sending and still get its answers."""
+        self._reader.stop()
+        self._surplus = 0
+        if self._waiting:
+            self._waiting[-1].last = True
+        else:
+            self._close()
+        return True
+
+    def pause_writing(self) -> None:
+        self._stalled = True
+        self._since = self._time()
+        self._pause()
+
+    def resume_writing(self) -> None:
+        self._stalled = False
+        self._resume()
+
+    # -- requests and answers
+
+    def _take(self, exchange: Exchange) -> None:
+        self._waiting.append(exchange)
+        try:
+            self._handler(exchange)
+        except Exception:
+            _log.exception("the handler failed on %r %r", exchange.method, exchange.path)
+            if exchange.answer is None:
+                cause = "the query frontend failed on this request: its log holds the traceback"
+                exchange.reply(500, InternalError(cause).to_json())
+
+    def answered(self, exchange: Exchange) -> None:
+        """Called by an exchange that has got its answer: writes it, and those that waited for it."""
+        waiting = self._waiting
+        if waiting[0] is not exchange:
+            return
+        while waiting and (answer := waiting[0].answer) is not None:
+            exchange = waiting.popleft()
+            exchange.origin = None
+            connection_header = b""
+            if exchange.last:
+                self._ending = True
+                connection_header = b"Connection: close\r\n"
+            elif self._reader.http_1_0:
+                connection_header = b"Connection: keep-alive\r\n"
+            self._out.append(encode_answer(exchange, answer, connection_header))
+        if not self._reading:
+            self._flush()
+
+    def _flush(self) -> None:
+        out = self._out
+        if out:
+            self._transport.write(out[0] if len(out) == 1 else b"".join(out))
+            out.clear()
+        if self._ending:
+            self._close()
+            return
+        if self._reader.expects_continue and not self._waiting and self._reader.phase == BODY:
+            self._reader.expects_continue = False
+            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        if self._paused:
+            self._resume()
+
+    def _refuse(self, error: ClipperError, headers: bytes = b"") -> None:
+        """Answers what the client is sending with an error, after the answers due before it, and closes."""
+        self._reader.stop()
+        exchange = Exchange(self, b"", b"", b"", {}, self._last_read)
+        exchange.last = True
+        self._waiting.append(exchange)
+        exchange.reply(error.status, error.to_json(), headers=headers)
+
+    def _pause(self) -> None:
+        if not self._paused:
+            self._paused = True
+            self._transport.pause_reading()
+
+    def _resume(self) -> None:
+        if self._paused and not self._stalled and len(self._waiting) <= self._limits.pipeline // 2:
+            self._paused = False
+            self._reader.since = self._time()  # the client could not send
+            self._transport.resume_reading()
+
+    # -- the end
+
+    def drain(self) -> None:
+        """Takes no further request but the one under way; closes after the last answer, or at once."""
+        self._reader.one_more = True
+        if self._reader.phase != IDLE:
+            return
+        self._reader.stop()
+        if self._waiting:
+            self._waiting[-1].last = True
+            return
+        self._ending = True
+        if not self._reading:
+            self._close()
+
+    def abort(self) -> None:
+        self._transport.abort()
+
+    def check_time(self, now: float) -> None:
+        """Ends what takes the client too long. Called from time to time, not at the very moment."""
+        limits, phase = self._limits, self._reader.phase
+        if self._closing or self._stalled:
+            unread = self._stalled or self._transport.get_write_buffer_size() > 0
+            if now - self._since > limits.content_seconds or (
+                not unread and now - self._last_read > limits.header_seconds
+            ):
+                self.abort()
+        elif self._paused or (self._waiting and phase in (IDLE, SHUT)):
+            self._reader.since = now  # the wait is not the client's fault
+        elif now - self._reader.since > (limits.content_seconds if phase == BODY else limits.header_seconds):
+            self._time_out(phase)
+
+    def _time_out(self, phase: int) -> None:
+        if phase == IDLE:
+            self._reader.stop()
+            self._close()
+            return
+        self._surplus = 1
+        part, seconds = (
+            ("body", self._limits.content_seconds) if phase == BODY else ("headers", self._limits.header_seconds)
+        )
+        self._refuse(RequestTimeout(f"the {part} did not come within {seconds:g} seconds: send the request again"))
+
+    def _close(self) -> None:
+        """Ends the connection once all is written; if the client may be sending, only once it has read that.
+
+        A socket closed with input unread resets the connection, and takes the answer from the client's hands.
+        """
+        self._closing = True
+        self._since = self._last_read = self._time()
+        if self._surplus and self._transport.can_write_eof():
+            self._transport.write_eof()
+            self._transport.resume_reading()
+        else:
+            self._transport.close()
+
+    def _discard(self, size: int) -> None:
+        self._surplus += size
+        if self._surplus > self._limits.linger_bytes:
+            self.abort()
+
+
+def _as_clipper_error(error: Exception) -> ClipperError:
+    if isinstance(error, ClipperError):
+        return error
+    _log.error("a request could not be read", exc_info=error)
+    return InternalError("the query frontend failed to read the request: its log holds the traceback")

@@ -1,0 +1,106 @@
+"""One HTTP request and the place for its answer."""
+
+from __future__ import annotations
+
+import functools
+import http
+from typing import Final, Protocol
+
+Body = bytes | bytearray | memoryview
+
+_KNOWN_STATUSES: Final = {int(each): each.phrase for each in http.HTTPStatus}
+
+
+# Status, body, content type, further header lines. No named tuple: to make one costs as much as to encode it.
+Answer = tuple[int, Body, bytes, bytes]
+
+
+class Origin(Protocol):
+    """The connection of an exchange, as the exchange sees it."""
+
+    def answered(self, exchange: Exchange) -> None: ...
+
+
+class Exchange:
+    """A complete request, to be answered once with ``reply``, now or later, on the loop it came from.
+
+    ``path`` stands without the query string and is not percent-decoded. ``body`` is whole. ``arrived`` is the
+    ``loop.time()`` at which the first bytes were read. ``closed`` turns true when the client goes before its
+    answer. ``origin``, ``answer`` and ``last`` are the connection's own notes.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_headers",
+        "answer",
+        "arrived",
+        "body",
+        "closed",
+        "last",
+        "method",
+        "origin",
+        "path",
+        "query_string",
+    )
+
+    def __init__(
+        self,
+        origin: Origin,
+        method: bytes,
+        path: bytes,
+        query_string: bytes,
+        headers: dict[bytes, bytes],
+        arrived: float,
+    ) -> None:
+        self.origin: Origin | None = origin
+        self.method = method
+        self.path = path
+        self.query_string = query_string
+        self._headers = headers
+        self.arrived = arrived
+        self.body: bytes | bytearray = b""
+        self.answer: Answer | None = None
+        self.closed = False
+        self.last = False
+
+    def header(self, name: bytes) -> bytes | None:
+        """The value of a request header; ``name`` in lower case. Of a repeated header, the first."""
+        # Keys are kept as sent: no request pays for headers that nobody asks for.
+        for key, value in self._headers.items():
+            if len(key) == len(name) and key.lower() == name:
+                return value
+        return None
+
+    def reply(self, status: int, body: Body, content_type: bytes = b"application/json", headers: bytes = b"") -> None:
+        """Answers the request; ``headers`` are complete further lines, as in ``b"Allow: POST\\r\\n"``.
+
+        Once the client has gone this does nothing.
+
+        Raises:
+            RuntimeError: the request has been answered before.
+        """
+        if self.answer is not None:
+            raise RuntimeError(f"{self.method!r} {self.path!r} has been answered already: reply once")
+        self.answer = (status, body, content_type, headers)
+        if self.origin is not None:
+            self.origin.answered(self)
+
+    def abandon(self) -> None:
+        """Takes note that the client has gone."""
+        self.closed = True
+        self.origin = None
+
+
+def encode_answer(exchange: Exchange, answer: Answer, connection_header: bytes) -> bytes:
+    """The bytes of a response; the answer to HEAD has the length of its body, not the body."""
+    status, body, content_type, headers = answer
+    content = b"" if exchange.method == b"HEAD" else body
+    start = _response_start(status, content_type)
+    # %b takes any buffer, which the type checker does not know; join() would be slower for small bodies.
+    return b"%b%d\r\n%b%b\r\n%b" % (start, len(body), headers, connection_header, content)  # type: ignore[str-format]
+
+
+@functools.lru_cache(maxsize=256)
+def _response_start(status: int, content_type: bytes) -> bytes:
+    phrase = _KNOWN_STATUSES.get(status, "").encode()
+    return b"HTTP/1.1 %d %b\r\nContent-Type: %b\r\nContent-Length: " % (status, phrase, content_type)

@@ -1,0 +1,142 @@
+"""The query frontend's process: start, serve, drain, stop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+from importlib.metadata import version as installed_version
+
+import uvloop
+
+from clipper.catalog import Catalog
+from clipper.config import Config, load_config
+from clipper.errors import ClipperError
+from clipper.execution.cache import PredictionCache
+from clipper.execution.executor import Executor
+from clipper.frontend.api import Api
+from clipper.frontend.http import Exchange, HttpServer, Limits
+from clipper.frontend.pages import Pages
+from clipper.frontend.peers import MetricsPeers
+from clipper.frontend.registry_feed import RegistryFeed
+from clipper.frontend.replicas import ConnectedReplicas
+from clipper.metrics import Metrics
+from clipper.process import die_with_parent, log_to_stderr
+from clipper.processor import Processor, QueryIds
+from clipper.rpc.listener import Listener
+from clipper.store.sqlite import SqliteStore
+from clipper.types import Registry
+
+log = logging.getLogger(__name__)
+
+
+class QueryFrontend:
+    """One query frontend: everything between its sockets, wired together."""
+
+    def __init__(self, config: Config, loop: asyncio.AbstractEventLoop) -> None:
+        self._config = config
+        self._loop = loop
+        self._metrics = metrics = Metrics(loop.time, config.frontend, installed_version("clipper-serving"))
+        cache = PredictionCache(config.cache_bytes)
+        self._executor = Executor(cache, config.queue_limit, metrics, self._wake)
+        self._feed = RegistryFeed(SqliteStore(config.store), config.frontend, self._take_up)
+        ids = QueryIds(self._feed.reserve_more, self._feed.reserve_query_ids())
+        self._processor = Processor(Catalog(), self._executor, ids, loop, metrics)
+        self._peers = MetricsPeers(config.metrics_sockets)
+        self._pages = Pages(metrics, self._peers, self._feed)
+        self._api = Api(self._processor, metrics, self._pages.table())
+        self._http = HttpServer(self._handle, _limits(config), loop)
+        self._listener = Listener(ConnectedReplicas(self._executor, config.frontend, self._feed.report))
+        metrics.process.cache_bytes = lambda: cache.size_bytes
+        metrics.process.cache_entries = cache.__len__
+        metrics.process.store_up = lambda: int(self._feed.store_up)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Serves until ``stop`` is set, then drains: every query accepted is answered before this returns."""
+        self._feed.read()
+        following = asyncio.create_task(self._feed.follow())
+        await self._listen_for_containers()
+        await self._peers.start(self._metrics.snapshot)
+        server = await self._loop.create_server(self._http.protocol, sock=_shared_port(self._config))
+        log.info("%s serves on %s:%d", self._config.frontend, self._config.host, self._config.query_port)
+        await stop.wait()
+        await self._drain(server)
+        await self._peers.stop()
+        await self._feed.stop()
+        await following
+
+    async def _listen_for_containers(self) -> None:
+        if self._config.rpc_socket:
+            await self._listener.listen_unix(self._config.rpc_socket)
+        await self._listener.listen_tcp(self._config.host, self._config.rpc_port)
+
+    async def _drain(self, server: asyncio.Server) -> None:
+        log.info("draining: %d queries are open", self._processor.open_queries())
+        self._pages.draining = True
+        server.close()
+        self._http.begin_drain()
+        if not await self._http.drained(self._config.drain_timeout):
+            log.warning("%d queries were cut off", self._processor.open_queries())
+        self._listener.close()
+
+    def _handle(self, exchange: Exchange) -> None:
+        self._api.handle(exchange)
+
+    def _wake(self) -> None:
+        self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._executor.flush(self._loop.time())
+
+    def _take_up(self, registry: Registry) -> None:
+        self._processor.apply(registry)
+        self._api.follow_catalog()
+        log.info("registry revision %d: %d applications", registry.revision, len(registry.applications))
+
+
+def _limits(config: Config) -> Limits:
+    return Limits(
+        body_bytes=config.body_limit, header_seconds=config.request_timeout, content_seconds=config.content_timeout
+    )
+
+
+def _shared_port(config: Config) -> socket.socket:
+    """The listening socket; SO_REUSEPORT lets several frontends share the port, the kernel spreads connections."""
+    listening = socket.socket(socket.AF_INET6 if ":" in config.host else socket.AF_INET)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    listening.bind((config.host, config.query_port))
+    listening.listen(4096)
+    return listening
+
+
+async def _serve(config: Config) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, _stop_or_exit, stop)
+    await QueryFrontend(config, loop).run(stop)
+
+
+def _stop_or_exit(stop: asyncio.Event) -> None:
+    """The first signal drains; a second one ends the process at once."""
+    if stop.is_set():
+        os._exit(1)
+    stop.set()
+
+
+def main() -> None:
+    log_to_stderr()
+    die_with_parent(os.environ)
+    try:
+        uvloop.run(_serve(load_config(sys.argv[1:], os.environ)))
+    except (ClipperError, OSError) as error:
+        log.error("the query frontend can't run: %s", error)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

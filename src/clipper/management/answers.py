@@ -1,0 +1,118 @@
+"""What the endpoints tell of the registry."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import groupby
+
+from pydantic import BaseModel, ConfigDict
+
+from clipper.errors import NotFound
+from clipper.types import Application, Model, Registry, Replica
+
+
+class ErrorAnswer(BaseModel):
+    """What every refused or failed request is answered with."""
+
+    error: str
+    cause: str
+
+
+class Unknown(BaseModel):
+    """An empty object: nothing of that name is registered."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class ApplicationAnswer(BaseModel):
+    name: str
+    input_type: str
+    default_output: str
+    latency_slo_micros: int
+    linked_models: list[str]
+    selection_policy: str
+    confidence_threshold: float
+    loss: str
+
+
+class ModelAnswer(BaseModel):
+    model_name: str
+    model_version: str
+    input_type: str
+    labels: list[str]
+    container_name: str
+    model_data_path: str
+    batch_size: int
+    is_current_version: bool
+
+
+class ContainerAnswer(BaseModel):
+    """One replica of a model, and the query frontends it is connected to."""
+
+    model_id: str
+    model_name: str
+    model_version: str
+    model_replica_id: int
+    input_type: str
+    frontends: list[str]
+
+
+def describe_application(registry: Registry, application: Application) -> ApplicationAnswer:
+    return ApplicationAnswer(
+        name=application.name,
+        input_type=application.input_type,
+        default_output=application.default_output,
+        latency_slo_micros=application.latency_slo_micros,
+        linked_models=list(registry.links.get(application.name, ())),
+        selection_policy=application.selection_policy,
+        confidence_threshold=application.confidence_threshold,
+        loss=application.loss,
+    )
+
+
+def describe_model(registry: Registry, model: Model) -> ModelAnswer:
+    return ModelAnswer(
+        model_name=model.name,
+        model_version=model.version,
+        input_type=model.input_type,
+        labels=list(model.labels),
+        container_name=model.container_name,
+        model_data_path=model.model_data_path,
+        batch_size=model.batch_size,
+        is_current_version=registry.current_versions.get(model.name) == model.version,
+    )
+
+
+def describe_containers(replicas: Iterable[Replica]) -> list[ContainerAnswer]:
+    """One entry a container; ``replicas`` is what a store gives, in its order."""
+    containers = groupby(replicas, key=lambda each: (each.model_name, each.model_version, each.replica_id))
+    return [_describe_container(list(reports)) for _, reports in containers]
+
+
+def name_container(container: ContainerAnswer) -> str:
+    return f"{container.model_id}:{container.model_replica_id}"
+
+
+def linked_models(registry: Registry, app_name: str) -> list[str]:
+    if app_name not in registry.applications:
+        raise NotFound(f"No application with name '{app_name}' exists.")
+    return list(registry.links.get(app_name, ()))
+
+
+def selection_state(registry: Registry, app_name: str) -> str:
+    """What an application answers while it has learned nothing: its default output."""
+    if app_name not in registry.applications:
+        raise NotFound(f"No application with name '{app_name}' exists.")
+    return registry.applications[app_name].default_output
+
+
+def _describe_container(reports: list[Replica]) -> ContainerAnswer:
+    first = reports[0]
+    return ContainerAnswer(
+        model_id=f"{first.model_name}:{first.model_version}",
+        model_name=first.model_name,
+        model_version=first.model_version,
+        model_replica_id=first.replica_id,
+        input_type=first.input_type,
+        frontends=[report.frontend for report in reports],
+    )

@@ -1,0 +1,128 @@
+"""The management frontend: the process behind ``/admin``, 1338 by default.
+
+Run by ``python -m clipper.management.frontend --store FILE``. It keeps nothing: whatever it has acknowledged is in
+the store, and query frontends learn of it from there.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import sys
+from types import FrameType
+from typing import Final, NoReturn
+
+import uvicorn
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from clipper.config import Config, load_config
+from clipper.errors import ClipperError, ConfigError, StoreError, Unavailable
+from clipper.management import edge
+from clipper.management.registrar import Registrar
+from clipper.management.routes import ERRORS, Desk, router
+from clipper.store.base import Store
+from clipper.store.sqlite import SqliteStore
+
+logger: Final = logging.getLogger("clipper.management.frontend")  # also as __main__
+
+
+def create_app(store: Store, *, body_limit: int = 33_554_432, body_timeout: float = 300.0) -> FastAPI:
+    """The ASGI application on ``store``, of which it is the only user.
+
+    ``body_limit`` is the most bytes of a request's body, ``body_timeout`` the seconds that it may take to arrive.
+    """
+    app = FastAPI(
+        title="Clipper management",
+        description="Registers applications and models, and links them.",
+        redirect_slashes=False,
+    )
+    app.state.registrar = Registrar(store)
+    app.include_router(router)
+    app.get("/health/live", tags=["health"])(live)
+    app.get("/health/ready", tags=["health"], responses=ERRORS)(ready)
+    app.add_exception_handler(ClipperError, edge.answer_clipper_error)
+    app.add_exception_handler(HTTPException, edge.answer_http_exception)
+    app.add_exception_handler(RequestValidationError, edge.answer_validation_error)
+    app.add_middleware(edge.Edge, body_limit=body_limit, body_timeout=body_timeout)
+    return app
+
+
+async def live() -> dict[str, bool]:
+    """The process answers."""
+    return {"live": True}
+
+
+def ready(registrar: Desk) -> dict[str, bool]:
+    """The store answers too; 503 otherwise."""
+    try:
+        registrar.read()
+    except StoreError as error:
+        raise Unavailable(error.cause) from error
+    return {"ready": True}
+
+
+def main() -> None:
+    """Serves until SIGTERM or SIGINT; requests under way are answered first. Exits 1 if it can't start."""
+    for each in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(each, _exit)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    try:
+        serve(load_config(sys.argv[1:], os.environ))
+    except ClipperError as error:
+        logger.critical("can't start: %s", error.cause)
+        sys.exit(1)
+
+
+def serve(config: Config) -> None:
+    """Raises ConfigError or StoreError if the port can't be had or the store not opened."""
+    if not config.store:
+        raise ConfigError("no store is given: name its file with --store or CLIPPER_STORE")
+    store = SqliteStore(config.store)
+    try:
+        with bind(config.host, config.management_port) as listener:
+            logger.info("listening on http://%s:%d with the store %s", *listener.getsockname()[:2], config.store)
+            app = create_app(store, body_limit=config.body_limit, body_timeout=config.content_timeout)
+            uvicorn.Server(_settings(app, config)).run(sockets=[listener])
+    finally:
+        store.close()
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A listening socket; port 0 lets the system choose. Raises ConfigError if the address can't be had."""
+    if not 0 <= port <= 65_535:
+        raise ConfigError(f"can't listen on {host}:{port}: ports go from 0 to 65535, correct --management-port")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=1024)
+    except OSError as error:
+        raise ConfigError(
+            f"can't listen on {host}:{port} ({error}): free the port, or choose another with --management-port"
+        ) from error
+
+
+def _settings(app: FastAPI, config: Config) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=max(1, round(config.drain_timeout)),
+    )
+
+
+def _exit(signum: int, frame: FrameType | None) -> NoReturn:
+    """uvicorn drains on a signal, and then raises it again for whoever had it before: us."""
+    sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,167 @@
+"""What may be registered: pure functions from one registry to the next, or to the error that forbids it.
+
+Errors raised are BadRequest (the request contradicts itself or what is registered), NotFound (something it names is
+not there) and Conflict (it is there already).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
+
+from msgspec.structs import replace
+
+from clipper.errors import BadRequest, Conflict, NotFound
+from clipper.management.checks import canonical_input_type, check_application, check_model
+from clipper.types import Application, Model, ModelVersion, Registry
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+def add_app(registry: Registry, application: Application) -> Registry:
+    """Registers an application; its ``input_type`` may be an alias."""
+    application = replace(application, input_type=canonical_input_type(application.input_type))
+    check_application(application)
+    if application.name in registry.applications:
+        raise Conflict(f"application '{application.name}' already exists")
+    return replace(registry, applications={**registry.applications, application.name: application})
+
+
+def delete_app(registry: Registry, name: str) -> Registry:
+    """Removes an application and its links; models stay."""
+    if name not in registry.applications:
+        raise NotFound(f"Application '{name}' does not exist")
+    return replace(registry, applications=_without(registry.applications, name), links=_without(registry.links, name))
+
+
+def add_model_links(registry: Registry, app_name: str, model_names: Sequence[str]) -> Registry:
+    """Lets an application ask the current versions of models, of which it must have the input type."""
+    application = registry.applications.get(app_name)
+    if application is None:
+        raise NotFound(f"No app with name '{app_name}' exists.")
+    for model_name in model_names:
+        _check_linkable(registry, application, model_name)
+    linked = registry.links.get(app_name, ())
+    _check_room(application, linked, model_names)
+    return replace(registry, links={**registry.links, app_name: (*linked, *model_names)})
+
+
+def delete_model_links(registry: Registry, app_name: str, model_names: Sequence[str]) -> Registry:
+    """Removes all of the links, or none if one of them is not there."""
+    if app_name not in registry.applications:
+        raise NotFound(f"No app with name {app_name} exists.")
+    linked = registry.links.get(app_name, ())
+    for model_name in model_names:
+        if model_name not in linked:
+            raise NotFound(f"Cannot remove nonexistent link between app {app_name} and model {model_name}")
+    kept = tuple(name for name in linked if name not in model_names)
+    others = _without(registry.links, app_name)
+    return replace(registry, links={**others, app_name: kept} if kept else others)
+
+
+def add_model(registry: Registry, model: Model) -> Registry:
+    """Registers a version of a model, which becomes the current one; its ``input_type`` may be an alias.
+
+    The record's ``registration`` is the revision that the store gives to the registry returned.
+    """
+    input_type = canonical_input_type(model.input_type)
+    model = replace(model, input_type=input_type, registration=registry.revision + 1)
+    check_model(model)
+    if model.id in registry.models:
+        raise Conflict(f"model with name '{model.name}' and version '{model.version}' already exists")
+    _check_linked_apps(registry, model)
+    return replace(
+        registry,
+        models={**registry.models, model.id: model},
+        current_versions={**registry.current_versions, model.name: model.version},
+    )
+
+
+def set_model_version(registry: Registry, model_name: str, model_version: str) -> Registry:
+    """Makes a registered version the current one."""
+    if not _has_versions(registry, model_name):
+        raise NotFound(f"Cannot set version for nonexistent model '{model_name}'")
+    model = registry.models.get(ModelVersion(model_name, model_version))
+    if model is None:
+        raise NotFound(f"Cannot set non-existent version '{model_version}' for model with name '{model_name}'")
+    _check_linked_apps(registry, model)
+    return replace(registry, current_versions={**registry.current_versions, model_name: model_version})
+
+
+def delete_versioned_model(registry: Registry, model_name: str, model_version: str) -> Registry:
+    """Removes one version of a model; links to the model stay.
+
+    If it is the current version the model has none from then on, until one is set or registered: its applications
+    answer their default output (``no_model``), for to serve an older version unasked would be a surprise.
+    """
+    deleted = ModelVersion(model_name, model_version)
+    if deleted not in registry.models:
+        raise NotFound(f"model with name '{model_name}' and version '{model_version}' does not exist")
+    current = registry.current_versions
+    if current.get(model_name) == model_version:
+        current = _without(current, model_name)
+    return replace(registry, models=_without(registry.models, deleted), current_versions=current)
+
+
+def current_model(registry: Registry, model_name: str) -> Model | None:
+    """The version of a model that answers queries which name none."""
+    version = registry.current_versions.get(model_name)
+    return None if version is None else registry.models.get(ModelVersion(model_name, version))
+
+
+def _check_linkable(registry: Registry, application: Application, model_name: str) -> None:
+    if not _has_versions(registry, model_name):
+        raise NotFound(f"No model with name '{model_name}' exists.")
+    model = current_model(registry, model_name)
+    if model is None:
+        raise Conflict(
+            f"Model with name '{model_name}' has no current version, for it was deleted. Set or register one first."
+        )
+    if model.input_type != application.input_type:
+        raise BadRequest(
+            f"Model with name '{model_name}' has incompatible input_type '{model.input_type}'. "
+            f"Requested app to link to has input_type '{application.input_type}'."
+        )
+
+
+def _check_room(application: Application, linked: Sequence[str], added: Sequence[str]) -> None:
+    """The links that the selection policy 'single' has room for: one, as it asks one model."""
+    app_name = application.name
+    if not added:
+        raise BadRequest(
+            f"Please provide the name of the model that you want to link to the application '{app_name}'"
+        )
+    if len(added) > 1:
+        raise BadRequest(
+            "Applications must be linked with at most one model. "
+            f"Attempted to add links to {len(added)} models. Link one of them{_OR_COMBINE}"
+        )
+    if added[0] in linked:
+        raise Conflict(f"The model with name '{added[0]}' is already linked to '{app_name}'")
+    if linked:
+        raise Conflict(
+            f"A model with name {linked[0]} is already linked to '{app_name}'. Unlink that one first{_OR_COMBINE}"
+        )
+
+
+_OR_COMBINE = ", or use an application whose selection policy combines several models."
+
+
+def _check_linked_apps(registry: Registry, model: Model) -> None:
+    for app_name, linked in registry.links.items():
+        app_type = registry.applications[app_name].input_type
+        if model.name in linked and app_type != model.input_type:
+            raise BadRequest(
+                f"Model with name '{model.name}' is already linked to app '{app_name}' using input type "
+                f"'{app_type}'. The input type you provided for a new version of the model, '{model.input_type}', "
+                "is not compatible."
+            )
+
+
+def _has_versions(registry: Registry, model_name: str) -> bool:
+    return any(model.name == model_name for model in registry.models)
+
+
+def _without(mapping: Mapping[K, V], key: K) -> dict[K, V]:
+    return {each: value for each, value in mapping.items() if each != key}

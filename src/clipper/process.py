@@ -1,0 +1,24 @@
+"""What every server process does at its start."""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import signal
+import sys
+from collections.abc import Mapping
+
+_PR_SET_PDEATHSIG = 1
+
+
+def log_to_stderr() -> None:
+    """One event a line, with time, level and origin."""
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s"
+    )
+
+
+def die_with_parent(environ: Mapping[str, str]) -> None:
+    """Under a supervisor that goes away the process drains and stops, instead of running on unsupervised."""
+    if environ.get("CLIPPER_DIE_WITH_PARENT") == "1" and sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

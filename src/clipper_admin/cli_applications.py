@@ -1,0 +1,150 @@
+"""``clipper apps | register | link | unlink | predict``."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from clipper_admin.cli_terminal import Terminal, add_command, table
+from clipper_admin.connection import ClipperConnection
+from clipper_admin.exceptions import ClipperException
+
+
+def add_to(app: typer.Typer) -> None:
+    add_command(app, "apps", apps, "clipper apps", "clipper apps --output json")
+    add_command(
+        app,
+        "register",
+        register,
+        "clipper register hello-world --input-type doubles --default-output -1.0 --slo-micros 100000",
+    )
+    add_command(app, "link", link, "clipper link hello-world sum-model")
+    add_command(app, "unlink", unlink, "clipper unlink hello-world sum-model")
+    add_command(
+        app,
+        "predict",
+        predict,
+        "clipper predict hello-world '[1.1, 2.2, 3.3]'",
+        "clipper predict hello-world --batch '[[1.1, 2.2], [3.3]]'",
+        "clipper predict reviews 'a fine film'",
+        "clipper predict pictures - < cat.jpg",
+    )
+
+
+AppName = Annotated[str, typer.Argument(metavar="APP", help="Name of the application.")]
+ModelName = Annotated[str, typer.Argument(metavar="MODEL", help="Name of the model.")]
+
+
+def apps(terminal: Terminal) -> None:
+    """List the applications and the models linked to them."""
+    with terminal.connected() as connection:
+        found = connection.get_all_apps(verbose=True)
+    columns = ("name", "input_type", "latency_slo_micros", "default_output", "linked_models")
+    rows = [[", ".join(cell) if isinstance(cell := each[name], list) else cell for name in columns] for each in found]
+    terminal.show(found, table(["APPLICATION", "INPUT TYPE", "SLO (us)", "DEFAULT OUTPUT", "LINKED MODELS"], rows))
+
+
+def register(
+    terminal: Terminal,
+    app_name: AppName,
+    input_type: Annotated[str, typer.Option(help="integers, floats, doubles, bytes or strings.")],
+    default_output: Annotated[str, typer.Option(help="Answered when no model's output is there in time.")],
+    slo_micros: Annotated[int, typer.Option(help="Microseconds from query to answer.")] = 100_000,
+) -> None:
+    """Register an application: /APP_NAME/predict answers from now on."""
+    with terminal.connected() as connection:
+        connection.register_application(app_name, input_type, default_output, slo_micros)
+        terminal.show(connection.get_app_info(app_name))
+
+
+def link(terminal: Terminal, app_name: AppName, model_name: ModelName) -> None:
+    """Let a model answer the queries of an application."""
+    with terminal.connected() as connection:
+        connection.link_model_to_app(app_name, model_name)
+        terminal.show(connection.get_app_info(app_name))
+
+
+def unlink(terminal: Terminal, app_name: AppName, model_name: ModelName) -> None:
+    """Undo `clipper link`."""
+    with terminal.connected() as connection:
+        connection.unlink_model_from_app(app_name, model_name)
+        terminal.show(connection.get_app_info(app_name))
+
+
+def predict(
+    terminal: Terminal,
+    app_name: AppName,
+    input_: Annotated[
+        str, typer.Argument(metavar="INPUT", help="JSON; text for strings; base64 for bytes; - for standard input.")
+    ],
+    batch: Annotated[bool, typer.Option("--batch", help="INPUT is a JSON list of inputs.")] = False,
+    version: Annotated[str | None, typer.Option(help="Ask this version of the model.")] = None,
+    user: Annotated[str | None, typer.Option(help="Ask for this user.")] = None,
+) -> None:
+    """Ask an application. The output goes to standard output, the reason of a default to standard error."""
+    with terminal.connected() as connection:
+        value = read_input(input_, _input_type(connection, app_name), batch)
+        if batch:
+            answers = connection.predict_batch(app_name, value, user, version)
+        else:
+            answers = [connection.predict(app_name, value, user, version)]
+    for answer in answers:
+        if answer["default"]:
+            terminal.note(f"Default output: {answer.get('default_explanation', 'no reason given')}")
+        if not terminal.is_json:
+            terminal.show(None, json.dumps(answer["output"], ensure_ascii=False))
+    if terminal.is_json:
+        terminal.show(answers if batch else answers[0])
+
+
+def read_input(text: str, input_type: str, batch: bool) -> Any:
+    """What INPUT means to an application of ``input_type``."""
+    if text == "-":
+        if input_type == "bytes" and not batch:
+            return sys.stdin.buffer.read()
+        text = sys.stdin.read()
+    if batch:
+        return _json(text)
+    if input_type == "bytes":
+        return _base64(text)
+    if input_type == "strings":
+        return _string(text)
+    return _json(text)
+
+
+def _input_type(connection: ClipperConnection, app_name: str) -> str:
+    app = connection.get_app_info(app_name)
+    if app is None:
+        known = ", ".join(connection.get_all_apps()) or "none"
+        raise ClipperException(f"There is no application {app_name!r}. Registered: {known}")
+    return str(app["input_type"])
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise ClipperException(f"INPUT is not JSON ({error}): write it like '[1.0, 2.0]'") from None
+
+
+def _string(text: str) -> str:
+    """Text as it is; a JSON string is also fine."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return text
+    return value if isinstance(value, str) else text
+
+
+def _base64(text: str) -> bytes:
+    try:
+        return base64.b64decode(_string(text).strip(), validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise ClipperException(
+            f"INPUT is not base64 ({error}): give bytes on standard input, with - as INPUT"
+        ) from None

@@ -1,0 +1,150 @@
+"""``clipper start | stop | status | logs | doctor | quickstart``."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Annotated, Any
+
+import typer
+
+from clipper_admin import doctor, quickstart
+from clipper_admin.cli_terminal import FAILED, Terminal, add_command, table
+from clipper_admin.connection import DEFAULT_PREDICTION_CACHE_SIZE_BYTES, ClipperConnection
+from clipper_admin.exceptions import ClipperException
+from clipper_admin.log_lines import follow, last_lines
+from clipper_admin.managers.local import LocalContainerManager
+
+QueryPort = Annotated[int, typer.Option(envvar="CLIPPER_QUERY_PORT", help="Where applications ask; 0: any free.")]
+ManagementPort = Annotated[int, typer.Option(envvar="CLIPPER_MANAGEMENT_PORT", help="Where /admin is; 0: any free.")]
+RpcPort = Annotated[int, typer.Option(envvar="CLIPPER_RPC_PORT", help="Where containers connect; 0: any free.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    add_command(
+        app,
+        "start",
+        start,
+        "clipper start",
+        "clipper start --cluster second --query-port 0 --management-port 0 --rpc-port 0",
+    )
+    add_command(app, "stop", stop, "clipper stop", "clipper stop --keep-state")
+    add_command(app, "status", status, "clipper status", "clipper status --output json | jq .query")
+    add_command(app, "logs", logs, "clipper logs", "clipper logs query-frontend-0 -f")
+    add_command(app, "doctor", examine, "clipper doctor")
+    add_command(app, "quickstart", quickstart_, "clipper quickstart")
+
+
+def start(
+    terminal: Terminal,
+    query_port: QueryPort = 1337,
+    management_port: ManagementPort = 1338,
+    rpc_port: RpcPort = 7000,
+    frontends: Annotated[int, typer.Option(help="Query frontends that share the query port.")] = 1,
+    cache_size: Annotated[int, typer.Option(help="Bytes of prediction cache; 0: off.")] = (
+        DEFAULT_PREDICTION_CACHE_SIZE_BYTES
+    ),
+) -> None:
+    """Start a cluster on this machine. It runs until `clipper stop`."""
+    connection = ClipperConnection(terminal.manager(query_port, management_port, rpc_port))
+    connection.start_clipper(cache_size=cache_size, num_frontend_replicas=frontends)
+    query, management = connection.cm.get_query_addr(), connection.cm.get_admin_addr()
+    connection.close()
+    terminal.show(
+        {"cluster": terminal.cluster, "query": query, "management": management},
+        f"Cluster {terminal.cluster} answers at http://{query}, and is managed at http://{management}",
+    )
+
+
+def stop(
+    terminal: Terminal,
+    keep_state: Annotated[
+        bool, typer.Option("--keep-state", help="Keep what is registered for the next start.")
+    ] = False,
+    now: Annotated[bool, typer.Option("--now", help="Don't wait for queries under way.")] = False,
+) -> None:
+    """Stop a cluster and all its models."""
+    ClipperConnection(terminal.manager()).stop_all(graceful=not now, keep_state=keep_state)
+    terminal.show({"cluster": terminal.cluster, "running": False})
+
+
+def status(terminal: Terminal) -> None:
+    """Show whether a cluster runs, and its processes. Exits 1 if it does not run or does not answer."""
+    manager = terminal.manager()
+    try:
+        manager.connect()
+    except ClipperException as error:
+        terminal.show({"cluster": terminal.cluster, "running": False, "ready": False})
+        raise ClipperException(f"{error} (or `clipper start`)") from error
+    state, refusal = _observe(terminal, manager)
+    rows = [(each["program"], each["state"], each["pid"], each["uptime"]) for each in state["processes"]]
+    if not terminal.is_json:
+        terminal.show(None, f"Cluster {terminal.cluster} at http://{state['query']}: {_in_words(state)}")
+    terminal.show(state, table(["PROGRAM", "STATE", "PID", "UPTIME (s)"], rows))
+    if refusal is not None:
+        raise refusal
+
+
+def _observe(terminal: Terminal, manager: LocalContainerManager) -> tuple[dict[str, Any], ClipperException | None]:
+    state: dict[str, Any] = {
+        "cluster": terminal.cluster,
+        "running": True,
+        "ready": False,
+        "query": manager.get_query_addr(),
+        "management": manager.get_admin_addr(),
+        "processes": [dataclasses.asdict(each) for each in manager.process_table()],
+    }
+    try:
+        with terminal.connected() as connection:
+            found = {"applications": connection.get_all_apps(), "models": connection.get_all_models()}
+    except ClipperException as error:
+        return state, error
+    return state | {"ready": True} | found, None
+
+
+def _in_words(state: dict[str, Any]) -> str:
+    if not state["ready"]:
+        return "its frontends do not answer"
+    return f"{len(state['applications'])} applications, {len(state['models'])} model versions"
+
+
+def logs(
+    terminal: Terminal,
+    program: Annotated[str | None, typer.Argument(help="One program of `clipper status`; all if not given.")] = None,
+    follow_: Annotated[bool, typer.Option("--follow", "-f", help="Go on showing lines as they come.")] = False,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="How many of the last lines to show.")] = 50,
+) -> None:
+    """Show the logs of a cluster's programs, running or not."""
+    manager = terminal.manager()
+    programs = [program] if program else manager.programs()
+    if not programs:
+        raise ClipperException(f"Cluster {terminal.cluster} has no logs: start it with `clipper start`")
+    paths = {each: manager.log_path(each) for each in programs}
+    shown = follow(paths, lines) if follow_ else last_lines(paths, lines)
+    try:
+        for name, line in shown:
+            terminal.show({"program": name, "line": line}, line if program else f"{name} | {line}")
+    except KeyboardInterrupt:
+        return
+
+
+def examine(terminal: Terminal) -> None:
+    """Check what Clipper needs of this machine, and say what to do about what is missing."""
+    findings = doctor.examine(terminal.manager())
+    rows = [("ok" if each.ok else "PROBLEM", each.subject, each.finding) for each in findings]
+    terminal.show([dataclasses.asdict(each) for each in findings], table(["", "CHECK", "FINDING"], rows))
+    problems = [f"{each.subject}: {each.advice}" for each in findings if not each.ok]
+    if problems:
+        raise ClipperException("\n  ".join([f"{len(problems)} to see to:", *problems]))
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)  # noqa: T201 - flushed, to stay in order with the log lines
+
+
+def quickstart_(terminal: Terminal) -> None:
+    """Run the quickstart of the README for real: start, register, deploy, link, query, inspect, stop."""
+    answer = quickstart.run(terminal.home, say=terminal.note if terminal.is_json else _say)
+    terminal.show(answer)
+    if (answer.get("output"), answer.get("default")) != (quickstart.EXPECTED, False):
+        terminal.note(f"The answer should have been {quickstart.EXPECTED}, and not a default output")
+        raise typer.Exit(FAILED)

@@ -1,0 +1,143 @@
+"""``clipper models | deploy | scale | rollback``."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Annotated, Any
+
+import typer
+
+from clipper_admin.cli_terminal import Terminal, add_command, table
+from clipper_admin.connection import ClipperConnection
+from clipper_admin.deployers.python import deploy_python_closure
+from clipper_admin.exceptions import ClipperException
+from clipper_admin.target import load_target
+
+ModelName = Annotated[str, typer.Argument(metavar="MODEL", help="Name of the model.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    add_command(app, "models", models, "clipper models", "clipper models --output json")
+    add_command(
+        app,
+        "deploy",
+        deploy,
+        "clipper deploy sums:feature_sum --name sum-model --version 1 --input-type doubles --link hello-world",
+        "clipper deploy shop.model:best.predict --name shop --version 2 --input-type floats --pkg scikit-learn",
+    )
+    add_command(app, "scale", scale, "clipper scale sum-model 4", "clipper scale sum-model 0 --version 1")
+    add_command(app, "rollback", rollback, "clipper rollback sum-model", "clipper rollback sum-model 3")
+
+
+def models(terminal: Terminal) -> None:
+    """List the registered versions of all models and their replicas."""
+    with terminal.connected() as connection:
+        found = _with_replicas(connection)
+    rows = [
+        (
+            each["model_name"],
+            each["model_version"] + (" (current)" if each["is_current_version"] else ""),
+            each["input_type"],
+            f"{each['connected_replicas']}/{each['replicas']}",
+            ", ".join(each["labels"]),
+        )
+        for each in found
+    ]
+    terminal.show(found, table(["MODEL", "VERSION", "INPUT TYPE", "REPLICAS READY", "LABELS"], rows))
+
+
+def _with_replicas(connection: ClipperConnection) -> list[dict[str, Any]]:
+    ready = Counter(each["model_id"] for each in connection.get_all_model_replicas(verbose=True))
+    return [
+        {
+            **each,
+            "replicas": connection.get_num_replicas(each["model_name"], each["model_version"]),
+            "connected_replicas": ready[f"{each['model_name']}:{each['model_version']}"],
+        }
+        for each in connection.get_all_models(verbose=True)
+    ]
+
+
+def deploy(
+    terminal: Terminal,
+    target: Annotated[str, typer.Argument(metavar="MODULE:FUNCTION", help="Found from the current directory.")],
+    name: Annotated[str, typer.Option(help="Name of the model.")],
+    input_type: Annotated[str, typer.Option(help="integers, floats, doubles, bytes or strings.")],
+    version: Annotated[str, typer.Option(help="Version of the model.")] = "1",
+    link: Annotated[str | None, typer.Option(metavar="APP", help="Then link the model to this application.")] = None,
+    pkg: Annotated[list[str] | None, typer.Option(help="Install a package for the model (repeatable).")] = None,
+    label: Annotated[list[str] | None, typer.Option(help="Keep a label with the version (repeatable).")] = None,
+    replicas: Annotated[int, typer.Option(help="Processes that serve it.")] = 1,
+    batch_size: Annotated[int, typer.Option(help="Most inputs in one call; -1 learns it.")] = -1,
+) -> None:
+    """Deploy a Python function as a model version, which answers as soon as it is ready."""
+    function = load_target(target)
+    with terminal.connected() as connection:
+        linked = _linked_models(connection, link)
+        deploy_python_closure(
+            connection,
+            name,
+            version,
+            input_type,
+            function,
+            labels=label,
+            num_replicas=replicas,
+            batch_size=batch_size,
+            pkgs_to_install=pkg,
+        )
+        if link is not None and name not in linked:
+            connection.link_model_to_app(link, name)
+        terminal.show(connection.get_model_info(name, version))
+
+
+def _linked_models(connection: ClipperConnection, app_name: str | None) -> list[str]:
+    """Raises before anything is deployed if there is no such application."""
+    return connection.get_linked_models(app_name) if app_name is not None else []
+
+
+def scale(
+    terminal: Terminal,
+    model_name: ModelName,
+    replicas: Annotated[int, typer.Argument(min=0, help="How many there shall be.")],
+    version: Annotated[str | None, typer.Option(help="Of this version; the current one if not given.")] = None,
+) -> None:
+    """Start or stop replicas of a model version."""
+    with terminal.connected() as connection:
+        version = version or connection.get_current_model_version(model_name)
+        connection.set_num_replicas(model_name, replicas, version)
+        text = f"Model {model_name}:{version} has {replicas} replicas"
+        terminal.show({"model_name": model_name, "model_version": version, "replicas": replicas}, text)
+
+
+def rollback(
+    terminal: Terminal,
+    model_name: ModelName,
+    version: Annotated[str | None, typer.Argument(help="The one registered before the current if not given.")] = None,
+) -> None:
+    """Make an earlier version of a model the current one, at once."""
+    with terminal.connected() as connection:
+        found = [each for each in connection.get_all_models(verbose=True) if each["model_name"] == model_name]
+        version = version or _previous(model_name, found)
+        replicas = 1 if _is_stopped(connection, model_name, version, found) else None
+        connection.set_model_version(model_name, version, replicas)
+    text = f"Model {model_name} is at version {version}"
+    terminal.show({"model_name": model_name, "current_version": version}, text)
+
+
+def _previous(model_name: str, found: list[dict[str, Any]]) -> str:
+    """The version before the current one; ``found`` is in the order of registration."""
+    if not found:
+        raise ClipperException(f"No versions of model {model_name} registered with Clipper")
+    versions = [str(each["model_version"]) for each in found]
+    position = next((index for index, each in enumerate(found) if each["is_current_version"]), 0)
+    if position == 0:
+        raise ClipperException(
+            f"No version of {model_name} was registered before the current one: name one of {', '.join(versions)}"
+        )
+    return versions[position - 1]
+
+
+def _is_stopped(connection: ClipperConnection, name: str, version: str, found: list[dict[str, Any]]) -> bool:
+    """Whether the version has containers of ours, none of which runs."""
+    ours = any(each["model_version"] == version and each["container_name"] != "NO_CONTAINER" for each in found)
+    return ours and connection.get_num_replicas(name, version) == 0

@@ -1,0 +1,166 @@
+"""What every command of ``clipper`` shares: its options, how it shows results and errors, and the exit code."""
+
+from __future__ import annotations
+
+import enum
+import inspect
+import json
+import logging
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from clipper_admin.connection import ClipperConnection
+from clipper_admin.exceptions import ClipperException
+from clipper_admin.managers.local import LocalContainerManager
+
+FAILED: Final = 1
+_EVERYWHERE: Final = "Options of every command"
+_LOGGER: Final = logging.getLogger("clipper_admin")
+
+
+class Output(enum.StrEnum):
+    TEXT = "text"
+    JSON = "json"
+
+
+@dataclass(frozen=True, slots=True)
+class Terminal:
+    """Where a command finds its cluster and leaves its results."""
+
+    cluster: str
+    home: Path | None
+    output: Output
+
+    @property
+    def is_json(self) -> bool:
+        return self.output is Output.JSON
+
+    def manager(
+        self, query_port: int = 1337, management_port: int = 1338, rpc_port: int = 7000
+    ) -> LocalContainerManager:
+        return LocalContainerManager(self.cluster, query_port, management_port, rpc_port, home=self.home)
+
+    @contextmanager
+    def connected(self) -> Iterator[ClipperConnection]:
+        """A connection to the running cluster, closed with the command."""
+        connection = ClipperConnection(self.manager())
+        with _log_level(logging.WARNING):  # that it is connected goes without saying here
+            connection.connect()
+        try:
+            yield connection
+        finally:
+            connection.close()
+
+    def show(self, result: object, text: str | Table | None = None) -> None:
+        """Prints ``result`` as JSON where that was asked for, else ``text``, on standard output."""
+        if self.is_json:
+            print(json.dumps(result, ensure_ascii=False), flush=True)  # noqa: T201
+        elif isinstance(text, Table):
+            _console(sys.stdout).print(text)
+        elif text is not None:
+            print(text, flush=True)  # noqa: T201
+
+    def note(self, text: str) -> None:
+        """A remark for people, on standard error."""
+        _console(sys.stderr).print(Text(text), soft_wrap=True)
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
+    grid = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        grid.add_column(column, overflow="fold")
+    for row in rows:
+        grid.add_row(*(Text(str(each)) for each in row))
+    return grid
+
+
+def show_error(message: str) -> None:
+    error = Text.assemble(("Error: ", "bold red"), message)
+    _console(sys.stderr).print(error, soft_wrap=True)
+
+
+def add_command(app: typer.Typer, name: str, function: Callable[..., None], *examples: str) -> None:
+    """Makes ``function(terminal, ...)`` a command, with the options that all commands have."""
+    shared = inspect.signature(_terminal, eval_str=True).parameters
+    own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
+
+    def run(**given: Any) -> None:
+        terminal = _terminal(**{name: given.pop(name) for name in shared})
+        _run(lambda: function(terminal, **given))
+
+    parameters = [*own, *shared.values()]
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {each.name: each.annotation for each in parameters}
+    app.command(name, help=inspect.getdoc(function), epilog="\n\n".join(["Examples:", *examples]))(run)
+
+
+def _terminal(
+    cluster: Annotated[
+        str, typer.Option(envvar="CLIPPER_CLUSTER", help="Name of the cluster.", rich_help_panel=_EVERYWHERE)
+    ] = "default-cluster",
+    home: Annotated[
+        Path | None,
+        typer.Option(envvar="CLIPPER_HOME", help="Folder of all clusters [~/.clipper].", rich_help_panel=_EVERYWHERE),
+    ] = None,
+    output: Annotated[
+        Output, typer.Option("--output", "-o", help="For people, or for programs.", rich_help_panel=_EVERYWHERE)
+    ] = Output.TEXT,
+) -> Terminal:
+    return Terminal(cluster, home, output)
+
+
+def _run(step: Callable[[], None]) -> None:
+    """Runs a command; what it raises on purpose becomes one block on standard error and exit code 1."""
+    with _log_lines():
+        try:
+            step()
+        except ClipperException as error:
+            show_error(error.msg)
+            raise typer.Exit(FAILED) from None
+        except BrokenPipeError:
+            sys.stderr.close()  # the reader of our output has left, as `head` does
+            raise typer.Exit(FAILED) from None
+
+
+class _Lines(logging.Handler):
+    """Shows what Clipper logs as plain lines; its errors are left to ``show_error``."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.levelno < logging.ERROR:
+            print(record.getMessage(), file=sys.stderr, flush=True)  # noqa: T201
+
+
+@contextmanager
+def _log_lines() -> Iterator[None]:
+    handlers = _LOGGER.handlers[:]
+    _LOGGER.handlers[:] = [_Lines()]
+    try:
+        with _log_level(logging.INFO):
+            yield
+    finally:
+        _LOGGER.handlers[:] = handlers
+
+
+@contextmanager
+def _log_level(level: int) -> Iterator[None]:
+    before = _LOGGER.level
+    _LOGGER.setLevel(level)
+    try:
+        yield
+    finally:
+        _LOGGER.setLevel(before)
+
+
+def _console(stream: Any) -> Console:
+    # A pipe has no width: nothing is cut or folded there.
+    width = None if stream.isatty() else 10_000
+    return Console(file=stream, highlight=False, width=width)

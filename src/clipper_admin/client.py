@@ -1,0 +1,106 @@
+"""HTTP to the two frontends of one cluster, with an end to every wait."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import quote
+
+import requests
+
+from clipper_admin import payload
+from clipper_admin.exceptions import ClipperException
+
+CONNECT_SECONDS: Final = 5.0
+ADMIN_SECONDS: Final = 60.0
+PING_SECONDS: Final = 5.0
+# A frontend answers by the application's objective; this only ends the wait for one that hangs.
+PREDICT_SECONDS: Final = 300.0
+
+
+class Client:
+    """One cluster's frontends at ``host:port`` addresses. Every method raises ``ClipperException``."""
+
+    def __init__(
+        self, query_addr: str, admin_addr: str, log: logging.Logger | logging.LoggerAdapter[logging.Logger]
+    ) -> None:
+        self.query_addr = query_addr
+        self.admin_addr = admin_addr
+        self._log = log
+        self._session = requests.Session()
+        # A proxy from the environment must not stand between a notebook and its own machine.
+        self._session.trust_env = not (_is_loopback(query_addr) and _is_loopback(admin_addr))
+
+    def admin(self, action: str, **fields: object) -> str:
+        """POSTs to ``/admin/<action>``; the text answered."""
+        return self._post(self.admin_addr, f"/admin/{action}", fields, ADMIN_SECONDS).text
+
+    def admin_json(self, action: str, **fields: object) -> Any:
+        """POSTs to ``/admin/<action>``; the JSON answered."""
+        return self._decode(self._post(self.admin_addr, f"/admin/{action}", fields, ADMIN_SECONDS))
+
+    def predict(self, app_name: str, fields: Mapping[str, object]) -> Any:
+        path = f"/{quote(app_name, safe='')}/predict"
+        return self._decode(self._post(self.query_addr, path, fields, PREDICT_SECONDS))
+
+    def metrics(self) -> Any:
+        """The query frontend's metrics, decoded."""
+        return self._decode(self._get(self.query_addr, "/metrics", ADMIN_SECONDS))
+
+    def check(self) -> None:
+        """Returns if both frontends answer."""
+        self._get(self.query_addr, "/metrics", PING_SECONDS)
+        self._get(self.admin_addr, "/admin/ping", PING_SECONDS)
+
+    def close(self) -> None:
+        self._session.close()
+
+    def _post(self, addr: str, path: str, fields: Mapping[str, object], seconds: float) -> requests.Response:
+        headers = {"Content-Type": "application/json"}
+        return self._send("POST", addr, path, seconds, data=payload.encode(fields), headers=headers)
+
+    def _get(self, addr: str, path: str, seconds: float) -> requests.Response:
+        return self._send("GET", addr, path, seconds, headers={"Accept": "application/json"})
+
+    def _send(self, method: str, addr: str, path: str, seconds: float, **extra: Any) -> requests.Response:
+        try:
+            response = self._session.request(
+                method, f"http://{addr}{path}", timeout=(CONNECT_SECONDS, seconds), allow_redirects=False, **extra
+            )
+        except requests.RequestException as error:
+            raise _unreachable(addr, path, seconds, error) from error
+        response.encoding = "utf-8"
+        if response.status_code != requests.codes.ok:
+            message = f"Received error status code: {response.status_code} and message: {response.text}"
+            self._log.error(message)
+            raise ClipperException(message)
+        return response
+
+    def _decode(self, response: requests.Response) -> Any:
+        try:
+            return response.json()
+        except requests.exceptions.JSONDecodeError as error:
+            raise ClipperException(
+                f"{response.url} answered what is not JSON ({response.text[:80]!r}): is another program on this port?"
+            ) from error
+
+
+def _unreachable(addr: str, path: str, seconds: float, error: requests.RequestException) -> ClipperException:
+    if isinstance(error, requests.ReadTimeout):
+        what = f"accepted the connection but did not answer within {seconds:g} seconds"
+    else:
+        what = "did not answer"
+    return ClipperException(
+        f"Clipper at http://{addr}{path} {what} ({type(error).__name__}). Is the cluster running? `clipper status` "
+        "shows it, `clipper start` or ClipperConnection.start_clipper starts it, `clipper logs` shows why it stopped"
+    )
+
+
+def _is_loopback(addr: str) -> bool:
+    host = addr.rpartition(":")[0].strip("[]")
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

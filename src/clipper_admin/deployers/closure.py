@@ -1,0 +1,131 @@
+"""A predict function -> a directory that a model container can load it from."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import logging
+import sys
+import tempfile
+import types
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import cloudpickle
+
+from clipper_admin.deployers.culprit import find_culprit
+from clipper_admin.deployers.local_modules import copy_modules, find_modules, imported_names, without_source
+from clipper_admin.exceptions import ClipperException
+
+logger = logging.getLogger(__name__)
+
+
+@contextmanager
+def saved_function(func: Callable[..., Any]) -> Iterator[Path]:
+    """A directory with ``func.pkl`` and the caller's own modules it needs in ``modules/``; removed afterwards.
+
+    Raises:
+        ClipperException: not a function of the inputs, or it holds something that can't be pickled (named).
+    """
+    with _temporary_directory() as name:
+        directory = Path(name)
+        logger.info("Saving function to %s", directory)
+        save_function(func, directory)
+        logger.info("Serialized and supplied predict function")
+        yield directory
+
+
+def save_function(func: Callable[..., Any], directory: Path) -> None:
+    """Writes ``func.pkl`` and ``modules/``, and logs which modules were carried."""
+    check_function(func)
+    file = directory / "func.pkl"
+    needed = _pickle(func, file)
+    by_value = without_source(needed)
+    if by_value:
+        needed = _pickle_by_value(func, file, by_value)
+        logger.info("Carrying modules without a source file by value: %s", ", ".join(sorted(by_value)))
+    modules = find_modules(needed)
+    if modules:
+        logger.info("Carrying local modules: %s", ", ".join(sorted(modules)))
+        copy_modules(modules.values(), directory / "modules")
+
+
+def check_function(func: object) -> None:
+    """Refuses what could never answer a batch."""
+    if not callable(func):
+        raise ClipperException(f"The predict function must be callable, not {func!r} of type {type(func).__name__}")
+    is_plain = inspect.isroutine(func) or inspect.isclass(func) or isinstance(func, functools.partial)
+    called = func if is_plain else func.__call__
+    if inspect.isgeneratorfunction(called) or inspect.isasyncgenfunction(called):
+        raise ClipperException(f"{_name(func)} is a generator: return a list with one output for each input")
+    if inspect.iscoroutinefunction(called):
+        raise ClipperException(f"{_name(func)} is a coroutine function: write it with def, not async def")
+    try:
+        signature = inspect.signature(func)
+    except (TypeError, ValueError):
+        return  # some functions written in C do not tell
+    try:
+        signature.bind([])
+    except TypeError as error:
+        raise ClipperException(
+            f"{_name(func)}{signature} can't be called with one argument, the list of inputs: {error}"
+        ) from None
+
+
+class FunctionPickler(cloudpickle.Pickler):  # type: ignore[misc]
+    """A pickler that remembers which modules unpickling, or calling what was pickled, will import."""
+
+    def __init__(self, file: Any) -> None:
+        super().__init__(file)
+        self.modules: set[str] = set()
+
+    def reducer_override(self, obj: Any) -> Any:
+        reduced = super().reducer_override(obj)
+        if isinstance(obj, types.ModuleType):
+            self.modules.add(obj.__name__)
+        elif isinstance(obj, types.FunctionType) and reduced is not NotImplemented:
+            self.modules.update(imported_names(obj.__code__, obj.__globals__.get("__package__") or ""))
+        elif isinstance(obj, (type, types.FunctionType, types.BuiltinFunctionType)) and reduced is NotImplemented:
+            self.modules.add(obj.__module__ or "builtins")
+        return reduced
+
+
+def _temporary_directory() -> tempfile.TemporaryDirectory[str]:
+    try:
+        return tempfile.TemporaryDirectory(suffix="clipper", ignore_cleanup_errors=True)
+    except OSError as error:
+        raise ClipperException(
+            f"No temporary directory could be made for the function ({error}): free some space, or set TMPDIR"
+        ) from error
+
+
+def _pickle(func: Callable[..., Any], file: Path) -> set[str]:
+    """Pickles into ``file``; the names of the modules that the pickle needs."""
+    try:
+        with file.open("wb") as sink:
+            pickler = FunctionPickler(sink)
+            pickler.dump(func)
+    except OSError as error:
+        raise ClipperException(f"The predict function could not be written to {file}: {error}") from error
+    except Exception as error:
+        raise ClipperException(
+            f"The predict function {_name(func)} can't be pickled: {error}. {find_culprit(func)}"
+        ) from error
+    return pickler.modules
+
+
+def _pickle_by_value(func: Callable[..., Any], file: Path, modules: Iterable[str]) -> set[str]:
+    loaded = [sys.modules[each] for each in modules]
+    for module in loaded:
+        cloudpickle.register_pickle_by_value(module)
+    try:
+        return _pickle(func, file)
+    finally:
+        for module in loaded:
+            cloudpickle.unregister_pickle_by_value(module)
+
+
+def _name(func: object) -> str:
+    return getattr(func, "__qualname__", None) or repr(func)

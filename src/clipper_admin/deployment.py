@@ -1,0 +1,172 @@
+"""Models coming and going: build, deploy, stop."""
+
+from __future__ import annotations
+
+import pprint
+from collections.abc import Iterable, Mapping, Sequence
+
+from clipper_admin.exceptions import ClipperException
+from clipper_admin.models import Models
+from clipper_admin.names import canonical_input_type, check_model, version_text
+
+
+class Deployment(Models):
+    """The calls that start and stop model containers; all raise ``ClipperException``."""
+
+    def build_and_deploy_model(
+        self,
+        name: str,
+        version: str | int,
+        input_type: str,
+        model_data_path: str,
+        base_image: str,
+        labels: Sequence[str] | None = None,
+        container_registry: str | None = None,
+        num_replicas: int = 1,
+        batch_size: int = -1,
+        pkgs_to_install: Sequence[str] | None = None,
+    ) -> None:
+        """``build_model``, then ``deploy_model``."""
+        self.check_deployable(name, version, input_type, num_replicas, batch_size)
+        image = self.build_model(name, version, model_data_path, base_image, container_registry, pkgs_to_install)
+        self.deploy_model(name, version, input_type, image, labels, num_replicas, batch_size)
+
+    def build_model(
+        self,
+        name: str,
+        version: str | int,
+        model_data_path: str,
+        base_image: str,
+        container_registry: str | None = None,
+        pkgs_to_install: Sequence[str] | None = None,
+    ) -> str:
+        """Makes something a container manager can run of a model directory; needs no connection.
+
+        Returns:
+            The image's tag, ``[registry/]cluster-name:version``, for ``deploy_model``.
+        """
+        version = version_text(version)
+        check_model(name, version)
+        if isinstance(pkgs_to_install, str):
+            raise ClipperException(f"pkgs_to_install must be a list of packages: write [{pkgs_to_install!r}]")
+        return self.cm.build_image(name, version, model_data_path, base_image, container_registry, pkgs_to_install)
+
+    def deploy_model(
+        self,
+        name: str,
+        version: str | int,
+        input_type: str,
+        image: str,
+        labels: Sequence[str] | None = None,
+        num_replicas: int = 1,
+        batch_size: int = -1,
+    ) -> None:
+        """Starts replicas and, once the first is ready, makes the version the current one.
+
+        Until then the version before it answers. If anything fails nothing of this version is left running.
+        """
+        version = version_text(version)
+        self.check_deployable(name, version, input_type, num_replicas, batch_size)
+        self.cm.deploy_model(name, version, canonical_input_type(input_type), image, num_replicas)
+        try:
+            self.register_model(name, version, input_type, image, labels, batch_size)
+        except BaseException:
+            self._stop_unregistered(name, version)
+            raise
+        self.logger.info("Done deploying model %s:%s.", name, version)
+
+    def check_deployable(
+        self, name: str, version: str | int, input_type: str, num_replicas: int = 1, batch_size: int = -1
+    ) -> None:
+        """Raises for what a deploy would be refused for, before anything is built or started."""
+        version = version_text(version)
+        check_model(name, version)
+        canonical_input_type(input_type)
+        if num_replicas < 1:
+            raise ClipperException(f"num_replicas must be 1 or more, not {num_replicas}: nothing could be answered")
+        if batch_size < 1 and batch_size != -1:
+            raise ClipperException("The batch size must be positive or DEFAULT_BATCH_SIZE, which is -1")
+        if self._model(name, version) is not None:
+            raise ClipperException(
+                f"model with name '{name}' and version '{version}' already exists: deploy it as another version, or "
+                f"stop this one first with stop_versioned_models({{{name!r}: [{version!r}]}})"
+            )
+
+    def stop_models(self, model_names: Sequence[str]) -> None:
+        """Stops and unregisters every version of the named models."""
+        versions = self._registered(model_names)
+        for name in _names(model_names):
+            if name not in versions:
+                self.logger.warning("Model %s is not registered with Clipper.", name)
+        self._stop(versions)
+
+    def stop_versioned_models(self, model_versions_dict: Mapping[str, Sequence[str | int]]) -> None:
+        """Stops and unregisters the given versions, ``{name: [version, ...]}``.
+
+        Raises:
+            ClipperException: one of them is neither registered nor running; nothing was stopped.
+        """
+        wanted = {name: [version_text(each) for each in versions] for name, versions in model_versions_dict.items()}
+        registered = self._registered(wanted)
+        for name, versions in wanted.items():
+            known = registered.get(name, [])
+            for version in versions:
+                if version not in known and not self.cm.get_num_replicas(name, version):
+                    raise ClipperException(
+                        f"model with name '{name}' and version '{version}' does not exist, nothing was stopped. "
+                        f"Registered versions of '{name}': {', '.join(known) or 'none'}"
+                    )
+        self._stop(wanted)
+
+    def stop_inactive_model_versions(self, model_names: Sequence[str]) -> None:
+        """Stops and unregisters all versions of the named models but the current one."""
+        self._stop(self._registered(model_names, with_current=False))
+
+    def stop_all_model_containers(self) -> None:
+        """Stops and unregisters every version of every model."""
+        versions: dict[str, list[str]] = {}
+        for model in self.get_all_models(verbose=True):
+            versions.setdefault(model["model_name"], []).append(model["model_version"])
+        self.cm.stop_all_model_containers()
+        self._unregister(versions)
+        self.logger.info("Stopped all Clipper model containers:\n%s", pprint.pformat(versions))
+
+    def _stop(self, versions: Mapping[str, Sequence[str]]) -> None:
+        self.cm.stop_models(versions)
+        registered = self._registered(versions)
+        # A session that was killed may have left replicas that nobody registered.
+        self._unregister(
+            {name: [v for v in each if v in registered.get(name, ())] for name, each in versions.items()}
+        )
+        self.logger.info("Stopped all containers for these models and versions:\n%s", pprint.pformat(dict(versions)))
+
+    def _unregister(self, versions: Mapping[str, Sequence[str]]) -> None:
+        for name, each_version in versions.items():
+            for version in each_version:
+                self.frontends.admin("delete_versioned_model", model_name=name, model_version=version)
+                self.logger.info("Model %s:%s was successfully deleted", name, version)
+
+    def _registered(self, names: Iterable[str], with_current: bool = True) -> dict[str, list[str]]:
+        wanted = _names(names)
+        versions: dict[str, list[str]] = {}
+        for model in self.get_all_models(verbose=True):
+            if model["model_name"] in wanted and (with_current or not model["is_current_version"]):
+                versions.setdefault(model["model_name"], []).append(model["model_version"])
+        return versions
+
+    def _stop_unregistered(self, name: str, version: str) -> None:
+        """Takes back what a failed deploy started, unless somebody else has registered it meanwhile."""
+        try:
+            if self._model(name, version) is not None:
+                return
+        except ClipperException:
+            self.logger.debug("The management frontend can't say whether %s:%s is registered", name, version)
+        try:
+            self.cm.stop_models({name: [version]})
+        except ClipperException as error:
+            self.logger.warning("The replicas of %s:%s could not be stopped: %s", name, version, error)
+
+
+def _names(names: Iterable[str]) -> list[str]:
+    """One name is as good as a list of one."""
+    return [names] if isinstance(names, str) else list(names)

@@ -1,0 +1,266 @@
+"""The embedded default: a cluster of processes on this machine, kept running by supervisord."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from clipper_admin.exceptions import ClipperException
+from clipper_admin.log import ClusterLogger
+from clipper_admin.managers import lifecycle, logs, ports
+from clipper_admin.managers.environments import prepare_interpreter
+from clipper_admin.managers.folders import (
+    Cluster,
+    ClusterFolder,
+    default_home,
+    disk_errors,
+    locked,
+    private_folder,
+    valid_name,
+)
+from clipper_admin.managers.images import Image, image_tag, note_input_type, remove_image, write_image
+from clipper_admin.managers.lifecycle import running_clusters
+from clipper_admin.managers.programs import FrontendSettings
+from clipper_admin.managers.replicas import (
+    Deployment,
+    configured_replicas,
+    known_versions,
+    refuse_to_replace,
+    remove_replicas,
+)
+from clipper_admin.managers.supervisor import Process
+from clipper_admin.names import check_model
+
+__all__ = ["LocalContainerManager", "running_clusters"]
+
+LOCK_TIMEOUT = 90.0
+
+
+class LocalContainerManager:
+    """Runs a cluster as processes of this user on this machine; they outlive the session that started them.
+
+    Args:
+        cluster_name: clusters of different names live side by side, given different ports.
+        clipper_query_port: where applications ask; 0 for any free port.
+        clipper_management_port: where ``/admin`` is; 0 for any free port.
+        clipper_rpc_port: where model containers of other machines connect, one port more for each further query
+            frontend; 0 for any free ports. Those on this machine use Unix sockets.
+        home: the folder of all clusters; $CLIPPER_HOME or ``~/.clipper`` by default.
+        host: the address the servers listen on.
+        deploy_timeout: seconds a deploy waits for replicas to be ready.
+    """
+
+    def __init__(
+        self,
+        cluster_name: str = "default-cluster",
+        clipper_query_port: int = 1337,
+        clipper_management_port: int = 1338,
+        clipper_rpc_port: int = 7000,
+        home: str | Path | None = None,
+        host: str = "127.0.0.1",
+        deploy_timeout: float = 300.0,
+    ) -> None:
+        self.cluster_identifier = valid_name("cluster name", cluster_name)
+        self.home = Path(home or default_home()).expanduser().absolute()
+        self.host = host
+        self.deploy_timeout = deploy_timeout
+        self.logger = ClusterLogger(logging.getLogger(__name__), cluster_name)
+        self._ports = (clipper_query_port, clipper_management_port, clipper_rpc_port)
+        self._folder = ClusterFolder(self.home / "clusters" / cluster_name)
+        self._cluster: Cluster | None = None
+
+    def start_clipper(
+        self,
+        query_frontend_image: str = "",
+        mgmt_frontend_image: str = "",
+        frontend_exporter_image: str = "",
+        cache_size: int = 33_554_432,
+        qf_http_thread_pool_size: int = 1,
+        qf_http_timeout_request: float = 5,
+        qf_http_timeout_content: float = 300,
+        num_frontend_replicas: int = 1,
+    ) -> None:
+        """Starts the cluster; what an earlier one left behind in its folder (after a crash, say) comes up again.
+
+        Images and ``qf_http_thread_pool_size`` have no meaning for processes on this machine.
+        """
+        if num_frontend_replicas < 1:
+            raise ClipperException(f"num_frontend_replicas must be 1 or more, not {num_frontend_replicas}.")
+        if qf_http_thread_pool_size != 1:
+            self.logger.info("qf_http_thread_pool_size has no effect: see num_frontend_replicas.")
+        settings = FrontendSettings(cache_size, qf_http_timeout_request, qf_http_timeout_content)
+        with disk_errors("start the cluster", self._folder.path), self._locked():
+            if lifecycle.control(self._folder).running():
+                raise ClipperException(
+                    f"Cluster {self.cluster_identifier} cannot be started because it already exists. "
+                    "Please use ClipperConnection.connect() to connect to it."
+                )
+            self._start(settings, num_frontend_replicas)
+
+    def connect(self) -> None:
+        """Finds the running cluster of this name, whatever its ports."""
+        cluster = self._folder.read()
+        if cluster is None or not lifecycle.control(self._folder).running():
+            others = ", ".join(running_clusters(self.home)) or "none"
+            raise ClipperException(
+                f"Cluster {self.cluster_identifier} is not running (home: {self.home}; clusters running there: "
+                f"{others}). Call ClipperConnection.start_clipper() to start it."
+            )
+        self._cluster = cluster
+
+    def build_image(
+        self,
+        name: str,
+        version: str,
+        model_data_path: str,
+        base_image: str = "default",
+        container_registry: str | None = None,
+        pkgs_to_install: Sequence[str] | None = None,
+    ) -> str:
+        """Copies a model directory into the cluster's folder and finds, or makes, the Python that will run it.
+
+        ``base_image`` is the path of an interpreter, or ``default`` for the one of this session. With
+        ``pkgs_to_install`` an isolated environment of that interpreter is made, once for equal packages.
+        """
+        check_model(name, version)
+        self.logger.info("Building model image with model data from %s", model_data_path)
+        if not Path(model_data_path).is_dir():
+            raise ClipperException(
+                f"{model_data_path} is not a directory: pass the one that holds the model's files."
+            )
+        refuse_to_replace(self._folder, name, version)
+        packages = tuple(pkgs_to_install or ())
+        with disk_errors(f"build model {name}:{version}", self.home):
+            interpreter = prepare_interpreter(self.home / "environments", base_image, packages, self.logger)
+            tag = image_tag(self.cluster_identifier, name, version, container_registry)
+            self._folder.create()
+            write_image(self._folder, name, version, Image(tag, interpreter, packages), Path(model_data_path))
+        return tag
+
+    def deploy_model(self, name: str, version: str, input_type: str, image: str, num_replicas: int = 1) -> None:
+        """Starts replicas; returns when the first one is connected to every query frontend."""
+        self._scale(name, version, input_type, image, num_replicas, wait_for_all=False)
+
+    def get_num_replicas(self, name: str, version: str) -> int:
+        return len(configured_replicas(self._folder, name, version))
+
+    def set_num_replicas(self, name: str, version: str, input_type: str, image: str, num_replicas: int) -> None:
+        """Adds replicas and waits for all of them, or removes the youngest; the others are not touched."""
+        self._scale(name, version, input_type, image, num_replicas, wait_for_all=True)
+
+    def get_logs(self, logging_dir: str) -> list[str]:
+        """Copies every log to ``<logging_dir>/<cluster>_<program>.log``; the paths written."""
+        target = Path(logging_dir).expanduser().absolute()
+        with disk_errors("copy the logs", target):
+            return logs.copy_logs(self._folder, self.cluster_identifier, target)
+
+    def stop_models(self, models: Mapping[str, Sequence[str]]) -> None:
+        """Drains and stops every replica of the given versions, and forgets their images."""
+        versions = [(name, str(version)) for name, each in models.items() for version in each]
+        doomed = [
+            replica for name, version in versions for replica in configured_replicas(self._folder, name, version)
+        ]
+        if doomed:
+            remove_replicas(self._folder, doomed)
+        for name, version in versions:
+            check_model(name, version)
+            remove_image(self._folder, name, version)
+
+    def stop_all_model_containers(self) -> None:
+        """``stop_models`` for every version that has an image or replicas here."""
+        self.stop_models(known_versions(self._folder))
+
+    def stop_all(self, graceful: bool = True, keep_state: bool = False) -> None:
+        """Stops every process of the cluster, crashed or not, and forgets everything registered.
+
+        Args:
+            graceful: replicas, then servers, finish what they are doing; otherwise all are killed at once.
+            keep_state: keep the cluster's folder, for the next ``start_clipper`` to take everything up again.
+        """
+        self._cluster = None
+        if not self._folder.path.exists():
+            self.logger.info("There is no cluster %s in %s to stop", self.cluster_identifier, self.home)
+            return
+        with disk_errors("stop the cluster", self._folder.path), self._locked():
+            lifecycle.stop_processes(self._folder, graceful)
+            if not keep_state:
+                lifecycle.remove_files(self._folder)
+
+    def get_admin_addr(self) -> str:
+        cluster = self._connected()
+        return ports.address(cluster.host, cluster.management_port)
+
+    def get_query_addr(self) -> str:
+        cluster = self._connected()
+        return ports.address(cluster.host, cluster.query_port)
+
+    def get_metric_addr(self) -> str:
+        """The metrics for Prometheus are at the query frontend's ``/metrics``."""
+        return self.get_query_addr()
+
+    def process_table(self) -> list[Process]:
+        """Every program with its state, pid and uptime."""
+        return list(lifecycle.control(self._folder).processes().values())
+
+    def programs(self) -> list[str]:
+        """The names of the programs that are to run, servers and replicas."""
+        return lifecycle.configured_programs(self._folder)
+
+    def log_path(self, program: str) -> Path:
+        """The log a program writes now; older parts are beside it, numbered."""
+        if program not in self.programs():
+            known = ", ".join(self.programs()) or "none"
+            raise ClipperException(f"Cluster {self.cluster_identifier} has no program {program!r}; it has: {known}.")
+        return self._folder.log(program)
+
+    def _start(self, settings: FrontendSettings, frontends: int) -> None:
+        existed = self._folder.path.exists()
+        known = self._folder.read()
+        if known is not None:
+            self.logger.info("Taking up the cluster in %s again", self._folder.path)
+            lifecycle.stop_processes(self._folder, graceful=True)
+        cluster = lifecycle.choose_cluster(self._folder, self.host, self._ports, frontends)
+        private_folder(self.home)
+        self._folder.create()
+        try:
+            lifecycle.start_cluster(self._folder, cluster, settings, os.environ, self.logger)
+        except BaseException:
+            if not existed:
+                lifecycle.remove_files(self._folder)
+            raise
+        self._cluster = cluster
+
+    def _scale(
+        self, name: str, version: str, input_type: str, image: str, num_replicas: int, wait_for_all: bool
+    ) -> None:
+        check_model(name, version)
+        cluster = self._connected()
+        if num_replicas < 0:
+            raise ClipperException(f"num_replicas must be 0 or more, not {num_replicas}.")
+        deployment = Deployment(self._folder, cluster, self.logger, name, version)
+        current = deployment.replicas()
+        surplus = current[num_replicas:]
+        missing = num_replicas - len(current)
+        if surplus:
+            self.logger.info("Found %d replicas for %s:%s. Removing %d", len(current), name, version, len(surplus))
+            remove_replicas(self._folder, surplus)
+        elif missing > 0:
+            self.logger.info("Found %d replicas for %s:%s. Adding %d", len(current), name, version, missing)
+            with disk_errors(f"deploy model {name}:{version}", self._folder.path):
+                deployed = note_input_type(self._folder, name, version, image, input_type)
+                needed = missing if wait_for_all else 1
+                deployment.add(deployed, missing, needed, self.deploy_timeout, os.environ)
+
+    def _connected(self) -> Cluster:
+        if self._cluster is None:
+            raise ClipperException(
+                f"Not connected to cluster {self.cluster_identifier}: call start_clipper() or connect() first."
+            )
+        return self._cluster
+
+    def _locked(self) -> AbstractContextManager[None]:
+        busy = f"Cluster {self.cluster_identifier} is being started or stopped by another session"
+        return locked(self._folder.path.with_name(f".{self.cluster_identifier}.lock"), LOCK_TIMEOUT, busy)

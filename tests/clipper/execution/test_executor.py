@@ -1,0 +1,276 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clipper.execution.executor import MAX_TRIES
+from clipper.rpc.wire import Outcome
+from clipper.types import ModelVersion
+from tests.clipper.execution.fakes import SUM, RecordingWaiter, Stage, settings
+
+
+def test_a_query_is_sent_to_the_free_replica_and_its_output_comes_back() -> None:
+    stage = Stage()
+    replica, link = stage.join()
+    waiter = stage.submit(b"a")
+    assert link.batches == [], "batches are made at the end of the loop's turn"
+    assert stage.wakes == 1
+    stage.flush()
+    assert [inputs for _, inputs, _ in link.batches] == [[b"a"]]
+    stage.answer(replica, link)
+    assert waiter.outputs == [b'"a"']
+    assert waiter.failures == []
+
+
+def test_queries_of_one_turn_wake_once_and_travel_together_when_the_batch_may_be_large() -> None:
+    stage = Stage(batch_size=10)
+    _, link = stage.join()
+    for data in (b"a", b"b", b"c"):
+        stage.submit(data)
+    stage.flush()
+    assert stage.wakes == 1
+    assert [inputs for _, inputs, _ in link.batches] == [[b"a", b"b", b"c"]]
+
+
+def test_the_budget_told_to_the_replica_is_the_time_until_the_last_deadline() -> None:
+    stage = Stage(batch_size=10)
+    _, link = stage.join()
+    stage.submit(b"a", seconds=0.05)
+    stage.submit(b"b", seconds=0.08)
+    stage.flush()
+    assert link.batches[0][2] == pytest.approx(80_000, abs=2)
+
+
+def test_identical_queries_in_flight_call_the_model_once_and_later_ones_are_cache_hits() -> None:
+    stage = Stage(batch_size=10)
+    replica, link = stage.join()
+    waiters = [stage.submit(b"same") for _ in range(10)]
+    stage.flush()
+    assert link.batches[0][1] == [b"same"]
+    stage.answer(replica, link)
+    late = stage.submit(b"same")
+    assert [w.outputs for w in [*waiters, late]] == [[b'"same"']] * 11
+    assert len(link.batches) == 1
+
+
+def test_with_the_cache_off_every_query_reaches_the_model() -> None:
+    stage = Stage(cache_bytes=0, batch_size=10)
+    replica, link = stage.join()
+    waiters = [stage.submit(b"same") for _ in range(3)]
+    stage.flush()
+    assert link.batches[0][1] == [b"same"] * 3
+    stage.answer(replica, link)
+    assert [w.outputs for w in waiters] == [[b'"same"']] * 3
+
+
+def test_two_models_never_share_a_cached_output() -> None:
+    stage = Stage()
+    other = ModelVersion("other", "1")
+    stage.executor.configure({SUM: settings(1), other: settings(2)}, stage.now)
+    replica, link = stage.join()
+    stage.submit(b"x")
+    stage.flush()
+    stage.answer(replica, link)
+    other_replica, other_link = stage.join(version=other)
+    waiter = stage.submit(b"x", version=other)
+    stage.flush()
+    stage.executor.batch_answered(
+        other, other_replica, next(iter(other_replica.outstanding)), [Outcome(True, b"2")], stage.now
+    )
+    assert other_link.batches[0][1] == [b"x"]
+    assert waiter.outputs == [b"2"]
+
+
+def test_a_version_registered_again_never_serves_an_old_output() -> None:
+    stage = Stage()
+    replica, link = stage.join()
+    stage.submit(b"x")
+    stage.flush()
+    stage.answer(replica, link)
+    stage.executor.configure({SUM: settings(registration=9)}, stage.now)
+    assert link.closed is not None, "containers of the deleted version are sent away"
+    waiter = stage.submit(b"x")
+    assert waiter.failures == [("no_replica", "no container of sum:1 is connected")]
+
+
+def test_without_a_replica_the_failure_comes_at_once() -> None:
+    stage = Stage()
+    assert stage.submit(b"a").failures[0][0] == "no_replica"
+    assert stage.submit(b"a", version=ModelVersion("unheard", "1")).failures[0][0] == "no_replica"
+
+
+def test_the_batch_of_a_replica_that_dies_goes_to_another() -> None:
+    stage = Stage(batch_size=10)
+    first, first_link = stage.join(0)
+    waiters = [stage.submit(data) for data in (b"a", b"b")]
+    stage.flush()
+    second, second_link = stage.join(1)
+    assert first_link.batches
+    assert not second_link.batches
+    stage.executor.replica_left(SUM, first, stage.now)
+    assert second_link.batches[0][1] == [b"a", b"b"]
+    stage.answer(second, second_link)
+    assert [w.outputs for w in waiters] == [[b'"a"'], [b'"b"']]
+
+
+def test_when_the_last_replica_dies_its_queries_fail_at_once() -> None:
+    stage = Stage(batch_size=1)
+    replica, _ = stage.join()
+    waiters = [stage.submit(data) for data in (b"a", b"b", b"c")]
+    stage.flush()
+    stage.executor.replica_left(SUM, replica, stage.now)
+    assert [w.failures[0][0] for w in waiters] == ["no_replica"] * 3
+
+
+def test_a_query_that_kills_every_replica_is_given_up() -> None:
+    stage = Stage(batch_size=1)
+    replicas = [stage.join(n)[0] for n in range(MAX_TRIES + 1)]
+    waiter = stage.submit(b"poison", seconds=10)
+    stage.flush()
+    for _ in range(MAX_TRIES):
+        killed = next(replica for replica in replicas if replica.outstanding)
+        stage.executor.replica_left(SUM, killed, stage.now)
+        replicas.remove(killed)
+    assert [reason for reason, _ in waiter.failures] == ["model_error"]
+    assert "3 containers" in waiter.failures[0][1]
+    assert not replicas[0].outstanding
+
+
+def test_a_draining_replica_gets_no_more_batches_but_its_answers_count() -> None:
+    stage = Stage(batch_size=1)
+    replica, link = stage.join()
+    waiter = stage.submit(b"a")
+    stage.flush()
+    stage.executor.replica_draining(replica)
+    stage.submit(b"b")
+    stage.flush()
+    assert len(link.batches) == 1
+    stage.answer(replica, link)
+    assert waiter.outputs == [b'"a"']
+
+
+def test_an_error_of_one_query_is_its_own() -> None:
+    stage = Stage(batch_size=10)
+    replica, _ = stage.join()
+    good, bad = stage.submit(b"good"), stage.submit(b"bad")
+    stage.flush()
+    outcomes = [Outcome(True, b"1"), Outcome(False, b"ValueError: no")]
+    assert stage.executor.batch_answered(SUM, replica, next(iter(replica.outstanding)), outcomes, stage.now)
+    assert good.outputs == [b"1"]
+    assert bad.failures == [("model_error", "ValueError: no")]
+    again = stage.submit(b"bad")
+    assert not again.outputs
+    assert not again.failures, "errors are not cached"
+
+
+@pytest.mark.parametrize("outcomes", [[], [Outcome(True, b"1")] * 2])
+def test_outcomes_that_do_not_fit_the_batch_are_refused(outcomes: list[Outcome]) -> None:
+    stage = Stage()
+    replica, _ = stage.join()
+    waiter = stage.submit(b"a")
+    stage.flush()
+    assert not stage.executor.batch_answered(SUM, replica, next(iter(replica.outstanding)), outcomes, stage.now)
+    assert not stage.executor.batch_answered(SUM, replica, 77, [Outcome(True, b"1")], stage.now)
+    assert not waiter.outputs
+    assert not waiter.failures
+
+
+def test_a_full_queue_sheds_at_once() -> None:
+    stage = Stage(queue_limit=3, batch_size=1)
+    stage.join()
+    waiters = [stage.submit(b"%d" % n) for n in range(5)]
+    assert [bool(w.failures) for w in waiters] == [False, False, False, True, True]
+    assert waiters[-1].failures[0][0] == "overload"
+
+
+def test_queries_that_would_be_late_are_shed_and_those_that_fit_are_served() -> None:
+    stage = Stage(batch_size=1)
+    replica, link = stage.join()
+    for _ in range(20):
+        stage.submit(b"%f" % stage.now)
+        stage.flush()
+        stage.answer(replica, link, seconds=0.03)
+    waiters = [stage.submit(b"new%d" % n) for n in range(50)]
+    stage.flush()
+    shed = [w for w in waiters if w.failures]
+    assert {w.failures[0][0] for w in shed} == {"overload"}
+    assert 44 <= len(shed) <= 48, "100 ms hold three batches of 30 ms"
+    for _ in range(3):
+        if replica.outstanding:
+            stage.answer(replica, link, seconds=0.03)
+    assert sum(bool(w.outputs) for w in waiters) >= 2
+
+
+def test_a_slow_first_batch_does_not_silence_the_replica() -> None:
+    stage = Stage(batch_size=1)
+    replica, link = stage.join()
+    stage.submit(b"warm up", seconds=60)
+    stage.flush()
+    stage.answer(replica, link, seconds=5.0)
+    for n in range(30):
+        stage.submit(b"%d" % n)
+        stage.flush()
+        assert replica.outstanding, f"query {n} was not even tried"
+        stage.answer(replica, link, seconds=0.001)
+    waiters = [stage.submit(b"burst%d" % n) for n in range(3)]
+    assert not any(w.failures for w in waiters)
+
+
+def test_a_deleted_version_fails_what_it_had() -> None:
+    stage = Stage(batch_size=1)
+    _, link = stage.join()
+    waiters = [stage.submit(b"a"), stage.submit(b"b")]
+    stage.flush()
+    stage.executor.configure({}, stage.now)
+    assert [w.failures[0][0] for w in waiters] == ["no_model"] * 2
+    assert link.closed == "sum:1 was deleted"
+
+
+def test_containers_may_come_before_their_version_is_registered() -> None:
+    stage = Stage()
+    early = ModelVersion("early", "1")
+    _, link = stage.join(version=early)
+    stage.executor.configure({SUM: settings(), early: settings(2)}, stage.now)
+    stage.submit(b"a", version=early)
+    stage.flush()
+    assert len(link.batches) == 1
+
+
+def test_containers_of_another_input_type_are_sent_away_when_the_version_is_registered() -> None:
+    stage = Stage()
+    early = ModelVersion("early", "1")
+    _, link = stage.join(version=early)
+    ints = settings(2).__class__(registration=2, input_type="integers", batch_size=-1, slo=0.1)
+    stage.executor.configure({early: ints}, stage.now)
+    assert link.closed == "early:1 takes integers, it doubles"
+
+
+@given(
+    st.lists(st.sampled_from(["submit", "join", "leave", "answer", "tick", "flush"]), max_size=60), st.integers(0, 3)
+)
+def test_every_query_hears_exactly_once(steps: list[str], batch_size: int) -> None:
+    """Whatever happens in whatever order, no waiter is forgotten or told twice."""
+    stage = Stage(batch_size=batch_size or -1)
+    waiters: list[RecordingWaiter] = []
+    alive = []
+    for number, step in enumerate(steps):
+        if step == "submit":
+            waiters.append(stage.submit(b"%d" % (number % 7)))
+        elif step == "join":
+            alive.append(stage.join(number))
+        elif step == "leave" and alive:
+            replica, _ = alive.pop(0)
+            stage.executor.replica_left(SUM, replica, stage.now)
+        elif step == "answer":
+            for replica, link in alive:
+                if replica.outstanding:
+                    assert stage.answer(replica, link)
+        elif step == "tick":
+            stage.now += 0.04
+        else:
+            stage.flush()
+    stage.flush()
+    for replica, _ in alive:
+        stage.executor.replica_left(SUM, replica, stage.now)
+    assert all(len(w.outputs) + len(w.failures) == 1 for w in waiters)

@@ -1,0 +1,278 @@
+"""The rules with the original's texts (reference 3.3), on registries alone."""
+
+from functools import reduce
+
+import pytest
+
+from clipper.errors import BadRequest, Conflict, NotFound
+from clipper.management import rules
+from clipper.types import Application, Model, ModelVersion, Registry
+
+WAY_OUT = "or use an application whose selection policy combines several models."
+
+
+def app(name="app", input_type="doubles", **fields):
+    return Application(
+        **{
+            "name": name,
+            "input_type": input_type,
+            "default_output": "-1.0",
+            "latency_slo_micros": 100_000,
+            **fields,
+        }
+    )
+
+
+def model(name="m", version="1", input_type="doubles", **fields):
+    return Model(name=name, version=version, input_type=input_type, **fields)
+
+
+def registry_of(*records):
+    """What results from registering these."""
+
+    def add(registry, record):
+        rule = rules.add_app if isinstance(record, Application) else rules.add_model
+        return rule(registry, record)
+
+    return reduce(add, records, Registry())
+
+
+LINKED = rules.add_model_links(registry_of(app(), model(), model("n")), "app", ["m"])
+
+
+def refused(error, cause):
+    return pytest.raises(error, check=lambda raised: type(raised) is error and raised.cause == cause)
+
+
+def test_add_app():
+    added = app(confidence_threshold=0.5, loss="squared")
+    assert rules.add_app(Registry(revision=3), added) == Registry(revision=3, applications={"app": added})
+
+
+def test_add_app_keeps_the_canonical_input_type():
+    assert registry_of(app(input_type="ints")).applications["app"].input_type == "integers"
+
+
+def test_add_app_twice():
+    with refused(Conflict, "application 'app' already exists"):
+        rules.add_app(registry_of(app()), app(input_type="bytes"))
+
+
+def test_add_app_with_unknown_input_type():
+    with pytest.raises(BadRequest, match=r"^Doubles is not a valid input string"):
+        rules.add_app(Registry(), app(input_type="Doubles"))
+
+
+def test_add_many_apps():
+    registry = registry_of(*(app(f"a{i}") for i in range(500)))
+    assert len(registry.applications) == 500
+    for i in range(0, 500, 2):
+        registry = rules.delete_app(registry, f"a{i}")
+    assert list(registry.applications) == [f"a{i}" for i in range(1, 500, 2)]
+
+
+def test_rules_leave_the_registry_they_were_given():
+    before = registry_of(app(), model())
+    copy = registry_of(app(), model())
+    rules.delete_app(rules.add_model_links(before, "app", ["m"]), "app")
+    rules.delete_versioned_model(before, "m", "1")
+    assert before == copy
+
+
+def test_delete_app_removes_its_links_and_no_others():
+    registry = rules.add_model_links(rules.add_app(LINKED, app("other")), "other", ["m"])
+    registry = rules.delete_app(registry, "app")
+    assert list(registry.applications) == ["other"]
+    assert registry.links == {"other": ("m",)}
+    assert registry.models == LINKED.models
+
+
+def test_an_app_registered_again_has_no_links():
+    assert rules.add_app(rules.delete_app(LINKED, "app"), app(input_type="bytes")).links == {}
+
+
+def test_delete_unknown_app():
+    with refused(NotFound, "Application 'nope' does not exist"):
+        rules.delete_app(LINKED, "nope")
+
+
+def test_add_model_links():
+    assert LINKED.links == {"app": ("m",)}
+
+
+def test_link_to_unknown_app():
+    with refused(NotFound, "No app with name 'nope' exists."):
+        rules.add_model_links(LINKED, "nope", ["m"])
+
+
+def test_link_unknown_model():
+    with refused(NotFound, "No model with name 'nope' exists."):
+        rules.add_model_links(LINKED, "app", ["nope"])
+
+
+def test_link_model_of_another_input_type():
+    registry = registry_of(app(), model(input_type="ints"))
+    with refused(
+        BadRequest,
+        "Model with name 'm' has incompatible input_type 'integers'. "
+        "Requested app to link to has input_type 'doubles'.",
+    ):
+        rules.add_model_links(registry, "app", ["m"])
+
+
+def test_the_current_version_decides_whether_a_model_can_be_linked():
+    registry = registry_of(app(), model(version="1", input_type="ints"), model(version="2"))
+    assert rules.add_model_links(registry, "app", ["m"]).links == {"app": ("m",)}
+    with pytest.raises(BadRequest, match="incompatible input_type 'integers'"):
+        rules.add_model_links(rules.set_model_version(registry, "m", "1"), "app", ["m"])
+
+
+def test_link_no_model():
+    with refused(BadRequest, "Please provide the name of the model that you want to link to the application 'app'"):
+        rules.add_model_links(LINKED, "app", [])
+
+
+def test_link_several_models_at_once():
+    with refused(
+        BadRequest,
+        "Applications must be linked with at most one model. Attempted to add links to 2 models. "
+        f"Link one of them, {WAY_OUT}",
+    ):
+        rules.add_model_links(registry_of(app(), model(), model("n")), "app", ["m", "n"])
+
+
+def test_link_the_same_model_again():
+    with refused(Conflict, "The model with name 'm' is already linked to 'app'"):
+        rules.add_model_links(LINKED, "app", ["m"])
+
+
+def test_link_a_second_model():
+    with refused(Conflict, f"A model with name m is already linked to 'app'. Unlink that one first, {WAY_OUT}"):
+        rules.add_model_links(LINKED, "app", ["n"])
+
+
+def test_link_checks_go_in_the_order_of_the_original():
+    with pytest.raises(NotFound, match="No app with name"):
+        rules.add_model_links(LINKED, "nope", [])
+    with pytest.raises(NotFound, match="No model with name 'x'"):
+        rules.add_model_links(LINKED, "app", ["m", "x"])
+
+
+def test_delete_model_links():
+    registry = rules.delete_model_links(LINKED, "app", ["m"])
+    assert registry.links == {}
+    assert rules.add_model_links(registry, "app", ["n"]).links == {"app": ("n",)}
+
+
+def test_delete_links_of_unknown_app():
+    with refused(NotFound, "No app with name nope exists."):
+        rules.delete_model_links(LINKED, "nope", ["m"])
+
+
+@pytest.mark.parametrize("names", [["n"], ["m", "n"]])
+def test_delete_nonexistent_link(names):
+    with refused(NotFound, "Cannot remove nonexistent link between app app and model n"):
+        rules.delete_model_links(LINKED, "app", names)
+
+
+def test_delete_some_of_several_links():
+    registry = Registry(applications=LINKED.applications, links={"app": ("m", "n", "o")})
+    assert rules.delete_model_links(registry, "app", ["o", "m"]).links == {"app": ("n",)}
+
+
+def test_add_model_makes_it_current_and_takes_the_next_revision():
+    added = model(input_type="d", labels=("a", "b"), batch_size=3, container_name="c", model_data_path="p")
+    registry = rules.add_model(Registry(revision=8), added)
+    assert registry.current_versions == {"m": "1"}
+    assert registry.models == {
+        ModelVersion("m", "1"): model(
+            labels=("a", "b"), batch_size=3, container_name="c", model_data_path="p", registration=9
+        )
+    }
+    assert rules.add_model(registry, model(version="0")).current_versions == {"m": "0"}
+
+
+def test_add_model_twice():
+    with refused(Conflict, "model with name 'm' and version '1' already exists"):
+        rules.add_model(registry_of(model()), model())
+
+
+def test_add_version_of_a_linked_model_under_an_alias_of_its_input_type():
+    registry = rules.add_model_links(registry_of(app(input_type="i"), model(input_type="int")), "app", ["m"])
+    registry = rules.add_model(registry, model(version="2", input_type="ints"))
+    assert registry.current_versions == {"m": "2"}
+
+
+def test_add_version_of_a_linked_model_with_another_input_type():
+    with refused(
+        BadRequest,
+        "Model with name 'm' is already linked to app 'app' using input type 'doubles'. The input type you provided "
+        "for a new version of the model, 'integers', is not compatible.",
+    ):
+        rules.add_model(LINKED, model(version="2", input_type="ints"))
+
+
+def test_set_model_version():
+    registry = registry_of(model(version="1"), model(version="2"), model(version="4"))
+    assert registry.current_versions == {"m": "4"}
+    assert rules.set_model_version(registry, "m", "2").current_versions == {"m": "2"}
+
+
+def test_set_version_of_unknown_model():
+    with refused(NotFound, "Cannot set version for nonexistent model 'nope'"):
+        rules.set_model_version(LINKED, "nope", "1")
+
+
+def test_set_unknown_version():
+    with refused(NotFound, "Cannot set non-existent version '11' for model with name 'm'"):
+        rules.set_model_version(LINKED, "m", "11")
+
+
+def test_set_version_of_a_linked_model_with_another_input_type():
+    registry = registry_of(app(), model(version="1", input_type="ints"), model(version="2"))
+    registry = rules.add_model_links(registry, "app", ["m"])
+    with refused(
+        BadRequest,
+        "Model with name 'm' is already linked to app 'app' using input type 'doubles'. The input type you provided "
+        "for a new version of the model, 'integers', is not compatible.",
+    ):
+        rules.set_model_version(registry, "m", "1")
+
+
+def test_delete_versioned_model():
+    registry = registry_of(model(version="1"), model(version="2"))
+    registry = rules.delete_versioned_model(registry, "m", "1")
+    assert list(registry.models) == [ModelVersion("m", "2")]
+    assert registry.current_versions == {"m": "2"}
+
+
+def test_delete_unknown_version_and_delete_twice():
+    cause = "model with name 'm' and version '1' does not exist"
+    with refused(NotFound, cause):
+        rules.delete_versioned_model(Registry(), "m", "1")
+    with refused(NotFound, cause):
+        rules.delete_versioned_model(rules.delete_versioned_model(LINKED, "m", "1"), "m", "1")
+
+
+def test_no_older_version_takes_over_from_a_deleted_current_one():
+    registry = registry_of(app(), model(version="1"), model(version="2"))
+    registry = rules.delete_versioned_model(rules.add_model_links(registry, "app", ["m"]), "m", "2")
+    assert registry.current_versions == {}
+    assert rules.current_model(registry, "m") is None
+    assert registry.links == {"app": ("m",)}
+    assert rules.set_model_version(registry, "m", "1").current_versions == {"m": "1"}
+    assert rules.add_model(registry, model(version="3")).current_versions == {"m": "3"}
+
+
+def test_a_model_without_current_version_can_not_be_linked():
+    registry = registry_of(app(), model(version="1"), model(version="2"))
+    registry = rules.delete_versioned_model(registry, "m", "2")
+    with pytest.raises(Conflict, match=r"has no current version, for it was deleted. Set or register one first"):
+        rules.add_model_links(registry, "app", ["m"])
+
+
+def test_a_version_registered_again_is_another_registration():
+    deleted = rules.delete_versioned_model(Registry(revision=1, models=LINKED.models), "m", "1")
+    again = rules.add_model(Registry(revision=2, models=deleted.models), model())
+    assert LINKED.models[ModelVersion("m", "1")].registration == 1
+    assert again.models[ModelVersion("m", "1")].registration == 3

@@ -1,0 +1,64 @@
+import itertools
+
+import pytest
+
+from clipper_admin import log_lines
+from clipper_admin.log_lines import Tail, follow, last_lines
+
+
+def test_last_lines(tmp_path):
+    (tmp_path / "a").write_bytes(b"1\n2\r\n\xff3")
+    paths = {"a": tmp_path / "a", "missing": tmp_path / "b"}
+    assert list(last_lines(paths, 2)) == [("a", "2"), ("a", "\ufffd3")]
+    assert list(last_lines(paths, 0)) == []
+
+
+def test_a_tail_gives_complete_lines_as_they_come(tmp_path):
+    path = tmp_path / "log"
+    tail = Tail(path)
+    assert list(tail.read()) == []
+    with path.open("a") as log:
+        for text, expected in [("a\nb", ["a"]), ("c\n", ["bc"]), ("", [])]:
+            log.write(text)
+            log.flush()
+            assert list(tail.read()) == expected
+    tail.close()
+
+
+def test_a_tail_follows_a_rotation(tmp_path):
+    path = tmp_path / "log"
+    path.write_text("old\n")
+    tail = Tail(path)
+    list(tail.read())
+    with path.open("a") as log:
+        log.write("last of the old\n")
+    path.rename(tmp_path / "log.1")
+    path.write_text("first of the new\n")
+    assert list(tail.read()) == ["last of the old", "first of the new"]
+    path.write_text("cut\n")
+    assert list(tail.read()) == ["cut"]
+    tail.close()
+
+
+def test_follow_shows_the_last_lines_and_then_the_new_ones(tmp_path, monkeypatch):
+    paths = {"a": tmp_path / "a", "b": tmp_path / "b"}
+    paths["a"].write_text("1\n2\n3\n")
+    monkeypatch.setattr(log_lines.time, "sleep", lambda _: paths["b"].write_text("new\n"))
+    shown = follow(paths, 2)
+    assert list(itertools.islice(shown, 3)) == [("a", "2"), ("a", "3"), ("b", "new")]
+    shown.close()
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_follow_from_the_end(tmp_path, count, monkeypatch):
+    path = tmp_path / "a"
+    path.write_text("1\n")
+
+    def append(_):
+        with path.open("a") as log:
+            log.write("2\n")
+
+    monkeypatch.setattr(log_lines.time, "sleep", append)
+    shown = follow({"a": path}, count)
+    assert next(shown) == ("a", "2" if count == 0 else "1")
+    shown.close()

@@ -1,0 +1,110 @@
+"""ClipperConnection against the real management frontend: what it sends is what that accepts."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+from clipper_admin.connection import ClipperConnection
+from clipper_admin.exceptions import ClipperException
+
+
+@pytest.fixture(scope="module")
+def management(tmp_path_factory):
+    """The address of a management frontend on a store of its own."""
+    store = tmp_path_factory.mktemp("store") / "clipper.db"
+    command = [sys.executable, "-m", "clipper.management.frontend", f"--store={store}", "--management-port=0"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        lines = iter(process.stderr.readline, "")
+        found = next((match for line in lines if (match := re.search(r"listening on http://(\S+:\d+)", line))), None)
+        assert found, "the management frontend ended without listening"
+        yield found[1]
+        process.terminate()
+
+
+@pytest.fixture
+def connection(management, manager):
+    manager.get_admin_addr = lambda: management
+    connection = ClipperConnection(manager)
+    connection.connect()
+    yield connection
+    for app in connection.get_all_apps():
+        connection.unregister_application(app)
+    connection.stop_all_model_containers()
+    connection.close()
+
+
+def deploy(connection, *versions, input_type="doubles"):
+    for version in versions:
+        image = connection.build_model("m", version, "/model", "default")
+        connection.deploy_model("m", version, input_type, image)
+
+
+def test_a_life_of_an_application(connection):
+    connection.register_application("hello-world", "d", "-1.0", 100000)
+    info = connection.get_app_info("hello-world")
+    assert (info["input_type"], info["default_output"], info["latency_slo_micros"]) == ("doubles", "-1.0", 100000)
+    with pytest.raises(ClipperException, match="application 'hello-world' already exists"):
+        connection.register_application("hello-world", "d", "-1.0", 100000)
+    with pytest.raises(ClipperException, match="No model with name"):
+        connection.link_model_to_app("hello-world", "m")
+    deploy(connection, 1)
+    connection.link_model_to_app("hello-world", "m")
+    assert connection.get_linked_models("hello-world") == ["m"]
+    connection.unlink_model_from_app("hello-world", "m")
+    assert connection.get_linked_models("hello-world") == []
+    connection.unregister_application("hello-world")
+    assert connection.get_all_apps() == []
+    assert connection.get_app_info("hello-world") is None
+    with pytest.raises(ClipperException, match="No application with name"):
+        connection.get_linked_models("hello-world")
+
+
+def test_versions_are_listed_in_the_order_of_registration(connection):
+    deploy(connection, 10, "b", 9, "a")
+    assert connection.get_all_models() == ["m:10", "m:b", "m:9", "m:a"]
+    assert connection.get_current_model_version("m") == "a"
+    connection.set_model_version("m", 10)
+    assert connection.get_model_info("m", 10)["is_current_version"]
+    connection.stop_inactive_model_versions(["m"])
+    assert connection.get_all_models() == ["m:10"]
+    assert connection.get_model_info("m", 9) is None
+
+
+def test_versions_that_can_not_become_current(connection):
+    with pytest.raises(ClipperException, match="Cannot set version for nonexistent model 'm'"):
+        connection.set_model_version("m", 1)
+    deploy(connection, 1)
+    with pytest.raises(ClipperException, match="Cannot set non-existent version '2' for model with name 'm'"):
+        connection.set_model_version("m", 2)
+
+
+def test_a_version_of_another_input_type_is_taken_back(connection, manager):
+    connection.register_application("hello-world", "doubles", "0", 1000)
+    deploy(connection, 1)
+    connection.link_model_to_app("hello-world", "m")
+    with pytest.raises(ClipperException, match="is already linked to app 'hello-world' using input type 'doubles'"):
+        deploy(connection, 2, input_type="strings")
+    assert connection.get_all_models() == ["m:1"]
+    assert manager.replicas == {("m", "1"): 1}
+
+
+def test_no_containers_are_connected(connection):
+    assert connection.get_all_model_replicas() == connection.get_all_model_replicas(verbose=True) == []
+    assert connection.get_model_replica_info("m", 1, 0) is None
+
+
+def test_other_selection_policies_reach_the_rules(connection):
+    with pytest.raises(ClipperException, match="takes no policy_params"):
+        connection.register_application("a", "doubles", "0", 1000, policy_params={"eta": 1})
+    with pytest.raises(ClipperException, match="confidence_threshold is 2"):
+        connection.register_application("a", "doubles", "0", 1000, confidence_threshold=2.0)
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a/b", "..", "größe", "metrics"])
+def test_names_of_applications_are_the_rules_business(connection, name):
+    with pytest.raises(
+        ClipperException, match=r"Received error status code: 400 and message: .*[Ii]nvalid application"
+    ):
+        connection.register_application(name, "doubles", "0", 1000)
