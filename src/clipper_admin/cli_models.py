@@ -11,6 +11,7 @@ from clipper_admin.cli_terminal import Terminal, add_command, table
 from clipper_admin.connection import ClipperConnection
 from clipper_admin.deployers.python import deploy_python_closure
 from clipper_admin.exceptions import ClipperException
+from clipper_admin.names import canonical_input_type
 from clipper_admin.target import load_target
 
 ModelName = Annotated[str, typer.Argument(metavar="MODEL", help="Name of the model.")]
@@ -73,7 +74,7 @@ def deploy(
     """Deploy a Python function as a model version, which answers as soon as it is ready."""
     function = load_target(target)
     with terminal.connected() as connection:
-        linked = _linked_models(connection, link)
+        unlinked = link is not None and _check_link(connection, link, name, input_type)
         deploy_python_closure(
             connection,
             name,
@@ -85,14 +86,28 @@ def deploy(
             batch_size=batch_size,
             pkgs_to_install=pkg,
         )
-        if link is not None and name not in linked:
+        if link is not None and unlinked:
             connection.link_model_to_app(link, name)
         terminal.show(connection.get_model_info(name, version))
 
 
-def _linked_models(connection: ClipperConnection, app_name: str | None) -> list[str]:
-    """Raises before anything is deployed if there is no such application."""
-    return connection.get_linked_models(app_name) if app_name is not None else []
+def _check_link(connection: ClipperConnection, app_name: str, model_name: str, input_type: str) -> bool:
+    """Whether the link is to be made still; raises, before anything is deployed, if it could not be."""
+    app = connection.get_app_info(app_name)
+    if app is None:
+        raise ClipperException(f"There is no application {app_name!r} to link to: `clipper register` it first")
+    if app["input_type"] != canonical_input_type(input_type):
+        raise ClipperException(
+            f"Application {app_name!r} takes {app['input_type']}, not {canonical_input_type(input_type)}: "
+            "deploy with that --input-type, or without --link"
+        )
+    others = [each for each in app["linked_models"] if each != model_name]
+    if others:
+        raise ClipperException(
+            f"Application {app_name!r} is linked to model {others[0]!r}: `clipper unlink {app_name} {others[0]}` "
+            "first, or deploy without --link"
+        )
+    return not app["linked_models"]
 
 
 def scale(

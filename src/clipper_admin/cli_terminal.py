@@ -65,7 +65,7 @@ class Terminal:
         if self.is_json:
             print(json.dumps(result, ensure_ascii=False), flush=True)  # noqa: T201
         elif isinstance(text, Table):
-            _console(sys.stdout).print(text)
+            print(_rendered(text), flush=True)  # noqa: T201
         elif text is not None:
             print(text, flush=True)  # noqa: T201
 
@@ -81,6 +81,13 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
     for row in rows:
         grid.add_row(*(Text(str(each)) for each in row))
     return grid
+
+
+def _rendered(grid: Table) -> str:
+    console = _console(sys.stdout)
+    with console.capture() as capture:
+        console.print(grid)
+    return "\n".join(line.rstrip() for line in capture.get().splitlines())
 
 
 def show_error(message: str) -> None:

@@ -1,6 +1,11 @@
-import pytest
+import json
 
+import pytest
+from typer.testing import CliRunner
+
+from clipper_admin.cli import app
 from clipper_admin.connection import ClipperConnection
+from clipper_admin.managers.supervisor import Process
 from tests.clipper_admin.cluster import RecordingManager, Server
 
 
@@ -28,3 +33,27 @@ def messages(caplog):
     """The log lines of clipper_admin so far, as a function."""
     caplog.set_level("INFO", logger="clipper_admin")
     return lambda: [record.getMessage() for record in caplog.records if record.name.startswith("clipper_admin")]
+
+
+@pytest.fixture
+def clipper(manager, monkeypatch, tmp_path):
+    """Runs ``clipper ...``; checks the exit code; the result."""
+    monkeypatch.setattr("clipper_admin.cli_terminal.LocalContainerManager", lambda *args, **options: manager)
+    monkeypatch.chdir(tmp_path)
+    manager.process_table = lambda: [Process("query-frontend-0", "RUNNING", 7, 1, 60)]
+    manager.programs = lambda: ["management-frontend", "query-frontend-0"]
+    manager.log_path = lambda program: tmp_path / f"{program}.log"
+
+    def run(*args, exit_code=0, input=None):  # noqa: A002
+        result = CliRunner().invoke(app, args, input=input, catch_exceptions=False)
+        assert result.exit_code == exit_code, result.output
+        assert "Traceback" not in result.output
+        return result
+
+    return run
+
+
+@pytest.fixture
+def answered(clipper):
+    """The JSON that ``clipper ... --output json`` prints, which is all there is on standard output."""
+    return lambda *args, **options: json.loads(clipper(*args, "--output", "json", **options).stdout)

@@ -6,38 +6,11 @@ import subprocess
 import sys
 
 import pytest
-from typer.testing import CliRunner
 
-from clipper_admin.cli import app
-from clipper_admin.managers.supervisor import Process
 from clipper_admin.version import __version__
 
 COMMANDS = ["start", "stop", "status", "apps", "models", "register", "link", "unlink", "deploy", "predict", "scale"]
 COMMANDS += ["rollback", "logs", "quickstart", "doctor"]
-
-
-@pytest.fixture
-def clipper(manager, monkeypatch, tmp_path):
-    """Runs ``clipper ...``; checks the exit code; the result."""
-    monkeypatch.setattr("clipper_admin.cli_terminal.LocalContainerManager", lambda *args, **options: manager)
-    monkeypatch.chdir(tmp_path)
-    manager.process_table = lambda: [Process("query-frontend-0", "RUNNING", 7, 1, 60)]
-    manager.programs = lambda: ["management-frontend", "query-frontend-0"]
-    manager.log_path = lambda program: tmp_path / f"{program}.log"
-
-    def run(*args, exit_code=0, input=None):  # noqa: A002
-        result = CliRunner().invoke(app, args, input=input, catch_exceptions=False)
-        assert result.exit_code == exit_code, result.output
-        assert "Traceback" not in result.output
-        return result
-
-    return run
-
-
-@pytest.fixture
-def answered(clipper):
-    """The JSON that ``clipper ... --output json`` prints, which is all there is on standard output."""
-    return lambda *args, **options: json.loads(clipper(*args, "--output", "json", **options).stdout)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -113,6 +86,7 @@ def test_applications(answered, clipper):
     clipper("register", "b", "--input-type", "d", "--default-output", "0", "--slo-micros", "5")
     assert [each["name"] for each in answered("apps")] == ["hello-world", "b"]
     header, row, _ = clipper("apps").stdout.splitlines()
+    assert row == row.rstrip()
     assert header.split() == ["APPLICATION", "INPUT", "TYPE", "SLO", "(us)", "DEFAULT", "OUTPUT", "LINKED", "MODELS"]
     assert row.split() == ["hello-world", "doubles", "100000", "-1.0"]
 
@@ -135,11 +109,24 @@ def test_a_function_is_deployed_from_the_current_directory(answered, clipper, ma
     assert answered("apps")[0]["linked_models"] == []
 
 
-def test_an_application_to_link_must_be_there_before_the_deploy(clipper, manager, tmp_path):
+@pytest.mark.parametrize(
+    ("link", "error"),
+    [
+        ("nothing", "There is no application 'nothing' to link to"),
+        ("texts", "Application 'texts' takes strings, not doubles"),
+        ("taken", "Application 'taken' is linked to model 'other': `clipper unlink taken other` first"),
+    ],
+)
+def test_a_link_that_could_not_be_made_is_refused_before_the_deploy(
+    clipper, connection, manager, tmp_path, link, error
+):
+    connection.register_application("texts", "strings", "0", 1000)
+    connection.register_application("taken", "doubles", "0", 1000)
+    connection.register_model("other", 1, "doubles")
+    connection.link_model_to_app("taken", "other")
     (tmp_path / "sums_cli.py").write_text("def feature_sum(xs):\n    return xs\n")
-    options = ["--name", "sum", "--input-type", "doubles", "--link", "nothing"]
-    result = clipper("deploy", "sums_cli:feature_sum", *options, exit_code=1)
-    assert "No application with name 'nothing' exists." in result.stderr
+    options = ["--name", "sum", "--input-type", "d", "--link", link]
+    assert error in clipper("deploy", "sums_cli:feature_sum", *options, exit_code=1).stderr
     assert manager.replicas == {}
 
 
@@ -166,65 +153,6 @@ def test_rollback_goes_to_the_version_before(answered, clipper, manager):
     assert answered("rollback", "m", "3") == {"model_name": "m", "current_version": "3"}
     assert "Cannot set non-existent version '9'" in clipper("rollback", "m", "9", exit_code=1).stderr
     assert "No versions of model x" in clipper("rollback", "x", exit_code=1).stderr
-
-
-@pytest.mark.parametrize(
-    ("input_type", "typed", "sent"),
-    [
-        ("doubles", "[1.1, 2]", [1.1, 2]),
-        ("strings", "a fine film", "a fine film"),
-        ("strings", '"quoted"', "quoted"),
-        ("strings", "[1]", "[1]"),
-        ("bytes", "AP8=", "AP8="),
-    ],
-)
-def test_predict(clipper, connection, server, input_type, typed, sent):
-    connection.register_application("a", input_type, "0", 1000)
-    result = clipper("predict", "a", typed, "--user", "ann", "--version", "2")
-    assert server.registry.requests[-1] == ("/a/predict", {"input": sent, "user_id": "ann", "version": "2"})
-    assert json.loads(result.stdout) == sent
-
-
-def test_predict_reads_standard_input(answered, clipper, connection, server):
-    connection.register_application("a", "doubles", "0", 1000)
-    connection.register_application("pictures", "bytes", "0", 1000)
-    assert answered("predict", "a", "-", input="[1.5]")["output"] == [1.5]
-    assert answered("predict", "pictures", "-", input=b"\x00\xff")["output"] == "AP8="
-    assert [each["output"] for each in answered("predict", "a", "--batch", "[[1], [2, 3]]")] == [[1], [2, 3]]
-    assert clipper("predict", "a", "--batch", "[[1], [2, 3]]").stdout == "[1]\n[2, 3]\n"
-
-
-def test_a_default_output_says_why_on_standard_error(clipper, connection, server):
-    connection.register_application("a", "doubles", "0", 1000)
-    why = {
-        "query_id": 0,
-        "output": -1.0,
-        "default": True,
-        "default_explanation": "No connected models found for query",
-    }
-    server.registry.failures["/a/predict"] = (200, why)
-    result = clipper("predict", "a", "[1]")
-    assert result.stdout == "-1.0\n"
-    assert result.stderr.splitlines()[-1] == "Default output: No connected models found for query"
-
-
-@pytest.mark.parametrize(
-    ("input_type", "typed", "error"),
-    [
-        ("doubles", "[1.", "INPUT is not JSON"),
-        ("bytes", "a?b", "INPUT is not base64"),
-        ("strings --batch", "a", "INPUT is not JSON"),
-    ],
-)
-def test_inputs_that_can_not_be_sent(clipper, connection, input_type, typed, error):
-    kind, *flags = input_type.split()
-    connection.register_application("a", kind, "0", 1000)
-    assert error in clipper("predict", "a", typed, *flags, exit_code=1).stderr
-
-
-def test_predicting_with_an_unknown_application_lists_the_known(clipper, connection):
-    connection.register_application("known", "doubles", "0", 1000)
-    assert "There is no application 'b'. Registered: known" in clipper("predict", "b", "[1]", exit_code=1).stderr
 
 
 def test_logs(answered, clipper, tmp_path):

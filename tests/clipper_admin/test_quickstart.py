@@ -1,3 +1,8 @@
+import json
+import os
+import subprocess
+import sys
+
 import pytest
 
 from clipper_admin import quickstart
@@ -58,3 +63,14 @@ def test_a_failure_midway_stops_the_cluster(made, manager):
     with pytest.raises(ClipperException, match="no"):
         quickstart.run(None, lambda text: None)
     assert manager.calls[-1] == ("stop_all", False, False)
+
+
+@pytest.mark.cluster
+def test_the_quickstart_for_real(tmp_path):
+    command = [sys.executable, "-m", "clipper_admin.cli", "quickstart", "--home", str(tmp_path), "-o", "json"]
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("CLIPPER_")}
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    assert (answer["output"], answer["default"]) == (6.6, False)
+    assert list((tmp_path / "clusters").glob("*/cluster.json")) == []

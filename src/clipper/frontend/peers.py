@@ -30,6 +30,25 @@ _DECODER: Final = msgspec.msgpack.Decoder(Snapshot)
 logger = logging.getLogger(__name__)
 
 
+class _Answer(asyncio.Protocol):
+    """A connection on the own socket: the snapshot is written, and who does not take it in time is let go."""
+
+    def __init__(self, snapshot: Callable[[], Snapshot]) -> None:
+        self._snapshot = snapshot
+        self._limit: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.WriteTransport)
+        payload = msgspec.msgpack.encode(self._snapshot())
+        transport.write(_LENGTH.pack(len(payload)) + payload)
+        transport.close()
+        self._limit = asyncio.get_running_loop().call_later(PATIENCE, transport.abort)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if self._limit is not None:
+            self._limit.cancel()
+
+
 class MetricsPeers:
     """This frontend's metrics socket and the way to its peers'.
 
@@ -50,12 +69,9 @@ class MetricsPeers:
         """
         if not self._peers:
             return
-
-        async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            await _send(snapshot, writer)
-
+        loop = asyncio.get_running_loop()
         try:
-            self._server = await asyncio.start_unix_server(answer, self._own)
+            self._server = await loop.create_unix_server(lambda: _Answer(snapshot), self._own)
             os.chmod(self._own, 0o600)
         except OSError as error:
             raise ConfigError(
@@ -86,19 +102,6 @@ class MetricsPeers:
             return _MISSING
         self._missing.discard(peer)
         return snapshot
-
-
-async def _send(snapshot: Callable[[], Snapshot], writer: asyncio.StreamWriter) -> None:
-    try:
-        payload = msgspec.msgpack.encode(snapshot())
-        writer.transport.set_write_buffer_limits(0)  # drained means: all handed to the kernel
-        writer.write(_LENGTH.pack(len(payload)) + payload)
-        async with asyncio.timeout(PATIENCE):
-            await writer.drain()
-    except OSError as error:
-        logger.debug("a peer did not take the metrics: %r", error)
-    finally:
-        writer.transport.abort()
 
 
 async def _receive(peer: str) -> bytes:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 from clipper.errors import StoreError
 from clipper.processor import QueryIds
@@ -19,6 +20,9 @@ LOOK_SECONDS = 0.05
 look takes a few microseconds, so that this is well under a thousandth of a core."""
 
 
+Result = TypeVar("Result")
+
+
 class RegistryFeed:
     """The store, used from one worker thread, on behalf of the event loop."""
 
@@ -28,7 +32,9 @@ class RegistryFeed:
         self._frontend = frontend
         self._apply = apply
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
-        self._unreported: Sequence[Replica] | None = []
+        self._replicas: Sequence[Replica] = ()
+        self._revision = 0
+        self._reported = False
         self._stopping = asyncio.Event()
         self.store_up = True
 
@@ -44,11 +50,12 @@ class RegistryFeed:
 
     def report(self, replicas: Sequence[Replica]) -> None:
         """Has the store told, soon, which containers are connected."""
-        self._unreported = replicas
+        self._replicas = replicas
+        self._reported = False
 
     def read(self) -> None:
         """Takes up the registry as it is now; blocks, so it is for start-up only."""
-        self._apply(self._store.read())
+        self._take_up(self._store.read())
 
     async def follow(self) -> None:
         """Looks for changes until stopped. While the store is out of reach, what is known goes on being served."""
@@ -64,28 +71,37 @@ class RegistryFeed:
         """Says good-bye to the store: no replica of this frontend is listed any more."""
         self._stopping.set()
         try:
-            loop = asyncio.get_running_loop()
-            await loop.run_in_executor(self._thread, self._store.set_replicas, self._frontend, [])
+            await self._on_thread(self._store.sign_off, self._frontend)
         except StoreError as error:
             log.warning("could not sign off: %s", error.cause)
         self._thread.shutdown()
         self._store.close()
 
     async def _look(self) -> None:
-        loop = asyncio.get_running_loop()
-        replicas, self._unreported = self._unreported, None
-        try:
-            registry = await loop.run_in_executor(self._thread, self._exchange, replicas)
-        except StoreError:
-            self._unreported = self._unreported if self._unreported is not None else replicas
-            raise
+        registry = await self._on_thread(self._news)
         if registry is not None:
-            self._apply(registry)
+            self._take_up(registry)
+        if not self._reported:
+            await self._report()
 
-    def _exchange(self, replicas: Sequence[Replica] | None) -> Registry | None:
-        if replicas is not None:
-            self._store.set_replicas(self._frontend, replicas)
+    async def _report(self) -> None:
+        self._reported = True
+        try:
+            await self._on_thread(self._store.report, self._frontend, self._revision, self._replicas)
+        except StoreError:
+            self._reported = False
+            raise
+
+    def _news(self) -> Registry | None:
         return self._store.read() if self._store.changed() else None
+
+    def _take_up(self, registry: Registry) -> None:
+        self._apply(registry)
+        self._revision = registry.revision
+        self._reported = False
+
+    async def _on_thread(self, work: Callable[..., Result], *arguments: object) -> Result:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
 
     def _note_store(self, up: bool, cause: str) -> None:
         if up == self.store_up:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Final
 
@@ -11,8 +13,14 @@ from clipper.errors import StoreConflict, Unavailable
 from clipper.store.base import Store
 from clipper.types import Registry, Replica
 
+logger: Final = logging.getLogger(__name__)
+
 ATTEMPTS: Final = 5
 WAIT_SECONDS: Final = 30.0
+FOLLOW_SECONDS: Final = 0.5
+"""How long an answer waits for the frontends to serve what was committed. They take a tenth of that; the bound is for
+one that was killed and has not come back."""
+_PAUSE: Final = 0.005
 
 
 class Registrar:
@@ -37,6 +45,8 @@ class Registrar:
     def apply(self, rule: Callable[[Registry], Registry]) -> None:
         """Commits what ``rule`` makes of the registry; decides again when another process was faster.
 
+        Returns when every query frontend serves the result, so that who is answered can rely on it.
+
         Raises:
             StoreConflict: another process was faster ``ATTEMPTS`` times.
             ClipperError: what ``rule`` raises.
@@ -45,8 +55,20 @@ class Registrar:
             with self._turn() as store, contextlib.suppress(StoreConflict):
                 before = store.read()
                 store.commit(before, rule(before))
+                break
+        else:
+            raise StoreConflict(f"other changes came in between {ATTEMPTS} times and nothing was changed: try again")
+        self._wait_for_frontends(before.revision + 1)
+
+    def _wait_for_frontends(self, revision: int) -> None:
+        deadline = time.monotonic() + FOLLOW_SECONDS
+        while time.monotonic() < deadline:
+            with self._turn() as store:
+                behind = [name for name, served in store.frontends().items() if served < revision]
+            if not behind:
                 return
-        raise StoreConflict(f"other changes came in between {ATTEMPTS} times and nothing was changed: try again")
+            time.sleep(_PAUSE)
+        logger.warning("%s did not take up registry revision %d yet", ", ".join(behind), revision)
 
     @contextlib.contextmanager
     def _turn(self) -> Iterator[Store]:

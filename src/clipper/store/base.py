@@ -36,8 +36,16 @@ class Store(Protocol):
         """The first of ``count`` query ids that nobody had or will have."""
         ...
 
-    def set_replicas(self, frontend: str, replicas: Sequence[Replica]) -> None:
-        """Replaces what ``frontend`` had reported of the containers connected to it."""
+    def report(self, frontend: str, revision: int, replicas: Sequence[Replica]) -> None:
+        """Replaces what ``frontend`` had told of itself: the registry it serves, the containers connected to it."""
+        ...
+
+    def sign_off(self, frontend: str) -> None:
+        """Forgets a frontend that stops."""
+        ...
+
+    def frontends(self) -> dict[str, int]:
+        """The frontends that reported and did not sign off, with the revision each serves."""
         ...
 
     def replicas(self) -> list[Replica]:

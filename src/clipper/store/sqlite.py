@@ -30,6 +30,7 @@ _SCHEMA: Final = (
     "CREATE TABLE models (key TEXT PRIMARY KEY, record TEXT NOT NULL)",
     "CREATE TABLE current_versions (key TEXT PRIMARY KEY, record TEXT NOT NULL)",
     "CREATE TABLE links (key TEXT PRIMARY KEY, record TEXT NOT NULL)",
+    "CREATE TABLE frontends (name TEXT PRIMARY KEY, revision INTEGER NOT NULL)",
     "CREATE TABLE replicas (frontend TEXT NOT NULL, record TEXT NOT NULL)",
     f"PRAGMA application_id = {APPLICATION_ID}",
     f"PRAGMA user_version = {SCHEMA_VERSION}",
@@ -117,11 +118,20 @@ class SqliteStore:
             self._connection.execute("UPDATE counters SET value = value + ? WHERE name = 'query_id'", (count,))
         return first
 
-    def set_replicas(self, frontend: str, replicas: Sequence[Replica]) -> None:
+    def report(self, frontend: str, revision: int, replicas: Sequence[Replica]) -> None:
         rows = [(frontend, _encode(replica)) for replica in replicas]
         with self._transaction("IMMEDIATE"):
-            self._connection.execute("DELETE FROM replicas WHERE frontend = ?", (frontend,))
+            self._forget(frontend)
+            self._connection.execute("INSERT INTO frontends VALUES (?, ?)", (frontend, revision))
             self._connection.executemany("INSERT INTO replicas VALUES (?, ?)", rows)
+
+    def sign_off(self, frontend: str) -> None:
+        with self._transaction("IMMEDIATE"):
+            self._forget(frontend)
+
+    def frontends(self) -> dict[str, int]:
+        with self._explained():
+            return dict(self._connection.execute("SELECT name, revision FROM frontends ORDER BY name").fetchall())
 
     def replicas(self) -> list[Replica]:
         with self._explained():
@@ -181,6 +191,10 @@ class SqliteStore:
         self._connection.executemany(
             f"INSERT INTO {table.name} VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET record = excluded.record", new
         )
+
+    def _forget(self, frontend: str) -> None:
+        self._connection.execute("DELETE FROM frontends WHERE name = ?", (frontend,))
+        self._connection.execute("DELETE FROM replicas WHERE frontend = ?", (frontend,))
 
     def _revision(self) -> int:
         return self._scalar("SELECT value FROM counters WHERE name = 'revision'")

@@ -133,8 +133,8 @@ def test_linked_models(post, registered):
 
 
 def test_containers_are_merged_over_frontends(post, store):
-    store.set_replicas("b", [replica(0, "b"), replica(1, "b"), replica(0, "b", version="2")])
-    store.set_replicas("a", [replica(0, "a"), replica(10, "a")])
+    store.report("b", 0, [replica(0, "b"), replica(1, "b"), replica(0, "b", version="2")])
+    store.report("a", 0, [replica(0, "a"), replica(10, "a")])
 
     answer = {
         "model_id": "sum-model:1",

@@ -149,7 +149,7 @@ def test_changed_after_a_commit_of_ones_own_and_one_of_another(backend, store):
 def test_replicas_and_query_ids_are_no_change_of_the_registry(backend, store):
     other = backend.open()
     store.read()
-    other.set_replicas("frontend-1", [replica("frontend-1")])
+    other.report("frontend-1", 0, [replica("frontend-1")])
     other.reserve_query_ids(10)
     assert not store.changed()
 
@@ -231,8 +231,8 @@ def test_processes_get_blocks_of_query_ids_that_do_not_overlap(backend):
 
 def test_replicas_are_those_of_all_frontends_in_order(backend, store):
     other = backend.open()
-    store.set_replicas("b", [replica("b", 1), replica("b", 0)])
-    other.set_replicas("a", [replica("a", 1), replica("a", 0, version="0")])
+    store.report("b", 0, [replica("b", 1), replica("b", 0)])
+    other.report("a", 0, [replica("a", 1), replica("a", 0, version="0")])
 
     expected = [replica("a", 0, version="0"), replica("b", 0), replica("a", 1), replica("b", 1)]
     assert store.replicas() == expected
@@ -240,11 +240,11 @@ def test_replicas_are_those_of_all_frontends_in_order(backend, store):
 
 
 def test_replicas_of_one_frontend_replace_what_it_had_reported(store):
-    store.set_replicas("a", [replica("a", 0), replica("a", 1)])
-    store.set_replicas("b", [replica("b", 0)])
-    store.set_replicas("a", [replica("a", 2)])
+    store.report("a", 0, [replica("a", 0), replica("a", 1)])
+    store.report("b", 0, [replica("b", 0)])
+    store.report("a", 0, [replica("a", 2)])
     assert store.replicas() == [replica("b", 0), replica("a", 2)]
-    store.set_replicas("a", [])
+    store.sign_off("a")
     assert store.replicas() == [replica("b", 0)]
 
 
