@@ -1,7 +1,9 @@
 """The short suite of the original's integration tests (reference 11.3), with exact answers.
 
-Its test of images with custom packages is ``test_a_model_has_its_own_packages``, here and of the local manager.
+Its test of images with custom packages is ``test_a_model_has_its_own_packages`` of the local manager.
 """
+
+from pathlib import Path
 
 import pytest
 
@@ -89,7 +91,7 @@ def test_a_version_is_set_back(clipper, unique):
 def test_every_process_has_a_log_file(clipper, serve, tmp_path):
     name = serve(adding())
     written = clipper.get_clipper_logs(str(tmp_path / "logs"))
-    texts = {each: open(each).read() for each in written}
+    texts = {each: Path(each).read_text() for each in written}
     for program, line in (
         ("query-frontend-0", "serves on"),
         ("management-frontend", "listening on"),

@@ -12,7 +12,13 @@ MAX_BATCH = 4096
 
 
 class BatchSizer(Protocol):
-    """Decides the most queries of a batch, and learns from how long batches took."""
+    """Decides the most queries of a batch, and learns from how long batches took.
+
+    ``settled``: the bound has met its objective; until then what was measured says little of what a replica can do.
+    """
+
+    @property
+    def settled(self) -> bool: ...
 
     def size(self) -> int: ...
 
@@ -29,6 +35,10 @@ class Fixed:
     def __init__(self, size: int) -> None:
         self._size = size
 
+    @property
+    def settled(self) -> bool:
+        return True
+
     def size(self) -> int:
         return self._size
 
@@ -43,12 +53,13 @@ class Aimd:
     others say nothing about the bound, and in the prototype pulled it down whenever the load was light.
     """
 
-    __slots__ = ("_bound", "_objective")
+    __slots__ = ("_bound", "_objective", "settled")
 
     def __init__(self, objective: float) -> None:
         """``objective`` is the time, in seconds, that a batch may take in the replica."""
         self._objective = objective
         self._bound = 1
+        self.settled = False
 
     def size(self) -> int:
         return self._bound
@@ -56,10 +67,12 @@ class Aimd:
     def observe(self, seconds: float, full: bool) -> None:
         if not full:
             return
+        if seconds < 0.9 * self._objective:
+            self._bound = min(MAX_BATCH, self._bound + 2)
+            return
+        self.settled = True
         if seconds > self._objective:
             self._bound = max(1, int(self._bound * 0.9))
-        elif seconds < 0.9 * self._objective:
-            self._bound = min(MAX_BATCH, self._bound + 2)
 
 
 class LatencyModel:

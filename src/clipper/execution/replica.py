@@ -80,7 +80,9 @@ class Replica:
 
     @property
     def rate(self) -> float:
-        """Queries a second it can serve with full batches; infinite as long as nothing is known."""
+        """Queries a second it can serve with full batches; infinite as long as that is not known."""
+        if not self.sizer.settled:
+            return float("inf")
         size = self.sizer.size()
         seconds = self.latency.predict(size)
         return size / seconds if seconds > 0 else float("inf")

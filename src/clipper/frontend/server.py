@@ -56,8 +56,7 @@ class QueryFrontend:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serves until ``stop`` is set, then drains: every query accepted is answered before this returns."""
-        self._feed.read()
-        following = asyncio.create_task(self._feed.follow())
+        self._feed.start()
         await self._listen_for_containers()
         await self._peers.start(self._metrics.snapshot)
         server = await self._loop.create_server(self._http.protocol, sock=_shared_port(self._config))
@@ -66,7 +65,6 @@ class QueryFrontend:
         await self._drain(server)
         await self._peers.stop()
         await self._feed.stop()
-        await following
 
     async def _listen_for_containers(self) -> None:
         if self._config.rpc_socket:
