@@ -1,32 +1,39 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .PHONY: quickstart test lint type unit bench clean
 .DEFAULT_GOAL := test
 
-$(VENV)/.installed: pyproject.toml
+$(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test]'
+
+$(VENV)/.clipper: pyproject.toml | $(BIN)/python
+	$(PIP) -e .
 	touch $@
 
-quickstart: $(VENV)/.installed
+$(VENV)/.test: $(VENV)/.clipper
+	$(PIP) -e '.[test]'
+	touch $@
+
+quickstart: $(VENV)/.clipper ## the README's quickstart, for real
 	$(BIN)/clipper quickstart
 
-test: lint type unit
+test: lint type unit ## everything CI asks for
 
-lint: $(VENV)/.installed
+lint: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-type: $(VENV)/.installed
+type: $(VENV)/.test
 	$(BIN)/mypy
 
-unit: $(VENV)/.installed
-	$(BIN)/pytest
+unit: $(VENV)/.test
+	$(BIN)/pytest -q
 
-bench: $(VENV)/.installed
+bench: $(VENV)/.test ## the sum model beside the bare echo
 	$(BIN)/python -m benchmarks.run
 
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

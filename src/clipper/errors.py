@@ -14,8 +14,10 @@ ClipperError
 ├── StoreError 500            the store did not take or give the data
 │   └── StoreConflict 409     somebody else committed first
 ├── Unavailable 503
-├── ConfigError               a setting of a server is wrong (at start-up)
-└── WireError                 the other end of a container connection broke the protocol (in clipper.rpc.wire)
+└── ConfigError               a setting of a server is wrong (at start-up)
+
+``clipper.rpc.wire.WireError`` stands beside the tree, since the wire travels to the model's environment alone: the
+other end of a container's connection broke the protocol. It ends that connection and never reaches a client.
 """
 
 from __future__ import annotations
@@ -35,7 +37,9 @@ class ClipperError(Exception):
 
     def to_json(self) -> bytes:
         """The body every endpoint answers with: ``{"error": title, "cause": cause}``."""
-        return json.dumps({"error": self.title, "cause": self.cause}, ensure_ascii=False).encode()
+        return json.dumps({"error": self.title, "cause": self.cause}, ensure_ascii=False).encode(
+            errors="backslashreplace"
+        )
 
 
 class BadRequest(ClipperError):

@@ -95,12 +95,13 @@ class Executor:
             return
         state.metrics.misses += 1
         flight = state.flights.get(data) if self._cache.enabled else None
-        if flight is not None:
+        if flight is not None and flight.deadline > now:
             flight.join(waiter, deadline)
         else:
             self._take_off(state, Flight(data, deadline, now, waiter), now)
 
     def _take_off(self, state: ModelState, flight: Flight, now: float) -> None:
+        self._fail(state, state.queue.expired(now), "deadline", "")
         refusal = self._refusal(state, flight, now)
         if refusal is not None:
             flight.fail(state.version, *refusal)

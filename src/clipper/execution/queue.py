@@ -48,6 +48,11 @@ class DeadlineQueue:
             heapq.heappop(heap)
         return batch, dropped
 
+    def expired(self, now: float) -> Iterator[Flight]:
+        """Removes the flights at the head whose time is over: while every replica is busy nobody else does."""
+        while self._heap and self._heap[0][2].deadline <= now:
+            yield heapq.heappop(self._heap)[2]
+
     def drain(self) -> Iterator[Flight]:
         """Removes everything, most urgent first."""
         while self._heap:

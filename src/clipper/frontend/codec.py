@@ -97,7 +97,8 @@ class PredictDecoder:
         try:
             request = self._decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise JsonError(_cause(f"{error} (the application takes {self._input_type})")) from None
+            detail = f"{error}{_hint(str(error), body)} (the application takes {self._input_type})"
+            raise JsonError(_cause(detail)) from None
         except RecursionError:
             raise JsonError(_cause("the JSON is nested too deeply")) from None
         if (request.input is UNSET) is (request.input_batch is UNSET):
@@ -118,6 +119,17 @@ class PredictDecoder:
             position = next(i for i, value in enumerate(values) if not value)
             raise JsonError(_cause(f"input_batch[{position}] is empty: a query needs at least one element"))
         return [self._to_bytes(value) for value in values]
+
+
+def _hint(error: str, body: bytes | bytearray) -> str:
+    """What the parser's ``error`` does not tell of a body that it can't read."""
+    if not body.strip():
+        return ": the body is empty"
+    if "malformed" in error and (b"NaN" in body or b"Infinity" in body):
+        return ": JSON has no NaN or Infinity, replace them by numbers"
+    if "truncated" in error and b"\\ud" in body.lower():
+        return ": \\ud800 to \\udfff must come in pairs"
+    return ""
 
 
 _INPUT_KEYS: Final = {

@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from importlib.metadata import version as installed_version
 
 import uvloop
@@ -33,18 +34,26 @@ from clipper.types import Registry
 log = logging.getLogger(__name__)
 
 
+class LoopClock:
+    """Time for the data path. uvloop's own ``time`` only ticks once a millisecond and once a turn."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.time = time.monotonic
+        self.call_at = loop.call_at
+
+
 class QueryFrontend:
     """One query frontend: everything between its sockets, wired together."""
 
     def __init__(self, config: Config, loop: asyncio.AbstractEventLoop) -> None:
         self._config = config
         self._loop = loop
-        self._metrics = metrics = Metrics(loop.time, config.frontend, installed_version("clipper-serving"))
+        self._metrics = metrics = Metrics(time.monotonic, config.frontend, installed_version("clipper-serving"))
         cache = PredictionCache(config.cache_bytes)
         self._executor = Executor(cache, config.queue_limit, metrics, self._wake)
         self._feed = RegistryFeed(SqliteStore(config.store), config.frontend, self._take_up)
         ids = QueryIds(self._feed.reserve_more, self._feed.reserve_query_ids())
-        self._processor = Processor(Catalog(), self._executor, ids, loop, metrics)
+        self._processor = Processor(Catalog(), self._executor, ids, LoopClock(loop), metrics)
         self._peers = MetricsPeers(config.metrics_sockets)
         self._pages = Pages(metrics, self._peers, self._feed)
         self._api = Api(self._processor, metrics, self._pages.table())
@@ -87,7 +96,7 @@ class QueryFrontend:
         self._loop.call_soon(self._flush)
 
     def _flush(self) -> None:
-        self._executor.flush(self._loop.time())
+        self._executor.flush(time.monotonic())
 
     def _take_up(self, registry: Registry) -> None:
         self._processor.apply(registry)

@@ -176,6 +176,31 @@ def test_outcomes_that_do_not_fit_the_batch_are_refused(outcomes: list[Outcome])
     assert not waiter.failures
 
 
+def test_behind_a_replica_that_hangs_the_queue_keeps_only_what_has_time() -> None:
+    stage = Stage(batch_size=1, queue_limit=20)
+    stage.join()
+    for n in range(200):
+        stage.submit(b"%d" % n)
+        stage.flush()
+        stage.now += 0.01
+    assert stage.metrics.model(*SUM).queue_depth() <= 10
+    assert not stage.submit(b"new").failures
+
+
+def test_a_query_equal_to_one_that_hangs_is_sent_to_another_replica() -> None:
+    stage = Stage(batch_size=1)
+    stage.join(0)
+    stage.submit(b"same")
+    stage.flush()
+    second, second_link = stage.join(1)
+    stage.now += 0.2
+    waiter = stage.submit(b"same")
+    stage.flush()
+    assert second_link.batches
+    stage.answer(second, second_link)
+    assert waiter.outputs == [b'"same"']
+
+
 def test_a_full_queue_sheds_at_once() -> None:
     stage = Stage(queue_limit=3, batch_size=1)
     stage.join()
