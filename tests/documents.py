@@ -5,7 +5,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,6 +33,10 @@ def section(text, title):
     headings = list(_headings(text))
     level, start = next((level, end) for level, found, _, end in headings if found == title)
     return text[start : next((at for each, _, at, _ in headings if at > start and each <= level), len(text))]
+
+
+def titles_of(text):
+    return [title for _, title, _, _ in _headings(text)]
 
 
 def _headings(text):
@@ -80,11 +83,3 @@ class Reader:
 
     def shell(self, source):
         return self.run("bash", "-euc", source)
-
-
-def eventually(ask, expected, seconds=10.0):
-    """Asks until the answer is the expected one; what is registered reaches the frontends a moment later."""
-    give_up = time.monotonic() + seconds
-    while (found := ask()) != expected and time.monotonic() < give_up:
-        time.sleep(0.02)
-    assert found == expected

@@ -11,7 +11,7 @@ import pytest
 from clipper_admin.managers.environments import pip_config_files, uv_variables
 from clipper_admin.managers.ports import holder
 from clipper_admin.open_ports import is_free
-from tests.documents import ROOT, Reader, blocks, eventually, read, section
+from tests.documents import ROOT, Reader, blocks, read, section, titles_of
 
 README = read("README.md")
 
@@ -37,17 +37,12 @@ def answer_of(text):
 @pytest.mark.cluster
 def test_the_quickstart_does_what_it_says(reader):
     *commands, stop = blocks(section(README, "Quickstart"))[2:]
-    shell = None
+    said = ""
     for language, text in commands:
-        if language == "python":
-            reader.python(text)
-        elif language == "sh":
-            shell = text
+        if language == "json":
+            assert answer_of(said) == answer_of(text)
         else:
-            assert language == "json"
-            eventually(lambda shell=shell: answer_of(reader.shell(shell)), answer_of(text))
-            shell = None
-    assert shell is None, "a command without its answer"
+            said = {"python": reader.python, "sh": reader.shell}[language](text)
     assert "1 applications, 1 model versions" in reader.shell("clipper status")
     reader.python(stop.text)
     assert list((reader.folder / "home" / "clusters").glob("*/cluster.json")) == []
@@ -110,7 +105,31 @@ def test_every_folder_of_the_layout_is_there():
     assert packages <= set(names)
 
 
-@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
+PAGES = [
+    "README.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    *(f"docs/{each.name}" for each in (ROOT / "docs").glob("*.md")),
+]
+
+
+@pytest.mark.parametrize("name", PAGES)
 def test_every_link_leads_somewhere(name):
-    links = [link for link in re.findall(r"\]\(([^)#]+)\)", read(name)) if "://" not in link]
-    assert [link for link in links if not (ROOT / link).exists()] == []
+    for link, anchor in re.findall(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)", read(name)):
+        target = (ROOT / name).parent / link if link else ROOT / name
+        assert target.exists(), link
+        titles = {re.sub(r"[^\w-]", "", title.lower().replace(" ", "-")) for title in titles_of(target.read_text())}
+        assert not anchor or anchor in titles, f"{link}#{anchor}"
+
+
+@pytest.mark.parametrize("name", ["CONTRIBUTING.md", "CHANGELOG.md"])
+def test_every_file_named_is_there(name):
+    named = re.findall(r"`((?:src|tests|docs|examples)/[\w./]+)`", read(name))
+    assert [each for each in named if not (ROOT / each).exists()] == []
+
+
+def test_every_make_target_named_is_there():
+    targets = re.findall(r"`make (\w+)`", read("CONTRIBUTING.md"))
+    assert len(targets) == 5
+    for target in targets:
+        assert steps_of(target)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, Literal
@@ -134,10 +135,13 @@ class Distribution(msgspec.Struct, frozen=True):
         low, high = self._ranked(math.floor(rank)), self._ranked(math.ceil(rank))
         return low + (high - low) * (rank % 1.0)
 
-    def at_most(self, bound: float) -> int:
-        """How many values are at most ``bound``; exact if it is a bound of the scale."""
-        last = int(np.searchsorted(SCALES[self.unit].bounds, bound))
-        return sum(times for bucket, times in self.buckets.items() if bucket <= last)
+    def at_most(self, edges: Sequence[float]) -> list[int]:
+        """How many values are at most each of the edges; exact for those that are bounds of the scale."""
+        scale = SCALES[self.unit]
+        counts = np.zeros(len(scale.middles), np.int64)
+        counts[list(self.buckets)] = list(self.buckets.values())
+        running: list[int] = counts.cumsum()[np.searchsorted(scale.bounds, edges)].tolist()
+        return running
 
     def _ranked(self, rank: int) -> float:
         """The value that is ``rank``-th from the smallest, which is the first."""

@@ -55,7 +55,7 @@ def test_a_run_that_is_ended_stops_its_cluster(tmp_path):
     for line in process.stderr:
         if "Clipper is running" in line:
             break
-    assert clusters(tmp_path) == ["digits"]
+    assert len(clusters(tmp_path)) == 1
     process.send_signal(signal.SIGTERM)
     _, log = end(process)
     assert process.returncode == 143, log

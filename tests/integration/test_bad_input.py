@@ -173,7 +173,9 @@ def test_an_unknown_application(apps, query_addr, name):
     assert "doubles" in cause
 
 
-@pytest.mark.parametrize("path", ["/", "//predict", "/doubles", "/doubles/Predict", "/doubles/predict/1", "/a%2Fb/predict"])
+@pytest.mark.parametrize(
+    "path", ["/", "//predict", "/doubles", "/doubles/Predict", "/doubles/predict/1", "/a%2Fb/predict"]
+)
 def test_an_unknown_path(apps, query_addr, path):
     assert "POST /<application>/predict" in refusal(send(query_addr, "POST", path, b'{"input": [1.0]}'), 404)
 

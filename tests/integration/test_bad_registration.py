@@ -36,7 +36,10 @@ BAD_BODIES = {
 }
 
 BAD_FIELDS_OF_AN_APP = [
-    *(({"name": name}, 400, "Invalid application name") for name in ("", "a b", "a/b", "..", "a..b", "ü", "a\n", "-a")),
+    *(
+        ({"name": name}, 400, "Invalid application name")
+        for name in ("", "a b", "a/b", "..", "a..b", "ü", "a\n", "-a")
+    ),
     *(({"name": name}, 400, f"Clipper itself answers at /{name}") for name in ("metrics", "health", "admin", "v2")),
     ({"name": "x" * 129}, 400, "129 characters"),
     ({"name": "taken"}, 409, "application 'taken' already exists"),
@@ -71,7 +74,12 @@ NOT_THERE = [
     ("add_model_links", {"app_name": "taken", "model_names": ["nobody"]}, 404, "No model with name 'nobody' exists."),
     ("add_model_links", {"app_name": "taken", "model_names": ["texts"]}, 400, "incompatible input_type 'strings'"),
     ("add_model_links", {"app_name": "taken", "model_names": ["taken"]}, 409, "already linked to 'taken'"),
-    ("add_model_links", {"app_name": "taken", "model_names": ["other"]}, 409, "model with name taken is already linked"),
+    (
+        "add_model_links",
+        {"app_name": "taken", "model_names": ["other"]},
+        409,
+        "model with name taken is already linked",
+    ),
     ("add_model_links", {"app_name": "taken", "model_names": []}, 400, "Please provide the name"),
     ("delete_model_links", {"app_name": "taken", "model_names": ["other"]}, 404, "nonexistent link"),
     ("delete_model_links", {"app_name": "nobody", "model_names": []}, 404, "No app with name nobody"),

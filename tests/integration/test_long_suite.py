@@ -1,4 +1,4 @@
-"""The long suite of the original's integration tests (reference 11.3), and its many apps and models: exact answers."""
+"""The long suite of the original's integration tests (reference 11.3), and its many apps and models, exactly."""
 
 import pytest
 

@@ -22,7 +22,9 @@ def tenants(start, home):
     tenants = {name: start(name, home) for name in ("one", "two")}
     for name, clipper in tenants.items():
         create_endpoint(clipper, "app", "doubles", answering(name), default_output="DEFAULT")
-        eventually(lambda clipper=clipper: post(clipper.get_query_addr(), "/app/predict", {"input": []}).status == 400)
+        eventually(
+            lambda clipper=clipper: post(clipper.get_query_addr(), "/app/predict", {"input": []}).status == 400
+        )
     return tenants
 
 

@@ -78,7 +78,9 @@ def test_an_equal_batch_is_two_dimensional(serve, query_addr):
     assert [each["batch"] for each in seen] == [["ndarray", "float64", [3, 2]]] * 3
 
 
-@pytest.mark.parametrize("text", ["plain", "ünïcödé \u4e2d\u6587 \U0001f600", "with \"quotes\" and \\", "\x00\n\t", " "])
+@pytest.mark.parametrize(
+    "text", ["plain", "ünïcödé \u4e2d\u6587 \U0001f600", 'with "quotes" and \\', "\x00\n\t", " "]
+)
 def test_strings_are_str(described, query_addr, text):
     seen = ask(query_addr, "strings", text)["output"]
     assert seen["type"] == "str"

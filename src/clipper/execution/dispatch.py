@@ -22,8 +22,8 @@ def assign(queue: DeadlineQueue, replicas: Sequence[Replica], now: float) -> Ite
     """Gives waiting queries to free replicas until either runs out; the caller sends each batch as it comes.
 
     A free replica pulls, the least busy first and the fastest among equals; what it can't finish before the
-    deadline is left out, except that an idle replica always tries the most urgent query that has any time left:
-    a forecast made of old measurements must be able to prove itself wrong.
+    deadline is left out: to work on it would make others late in turn. Only an idle replica that can serve nobody
+    tries the query with the most time left: a forecast made of old measurements must be able to prove itself wrong.
     """
     while queue:
         replica = _freest(replicas)
@@ -42,9 +42,7 @@ def _freest(replicas: Sequence[Replica]) -> Replica | None:
 def _pull(queue: DeadlineQueue, replica: Replica, now: float) -> Assignment:
     size = min(replica.sizer.size(), len(queue))
     finish = replica.finish(size, now)
-    if replica.outstanding:
-        flights, late = queue.take(size, lambda flight: flight.deadline < finish)
-        return Assignment(replica, flights, late)
-    first, late = queue.take(1, lambda flight: flight.deadline <= now)
-    more, also_late = queue.take(size - 1, lambda flight: flight.deadline < finish)
-    return Assignment(replica, first + more, late + also_late)
+    flights, late = queue.take(size, lambda flight: flight.deadline < finish)
+    if not flights and not replica.outstanding and late and late[-1].deadline > now:
+        flights.append(late.pop())
+    return Assignment(replica, flights, late)

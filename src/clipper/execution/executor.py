@@ -11,15 +11,12 @@ from dataclasses import dataclass
 
 from clipper.execution.cache import PredictionCache
 from clipper.execution.dispatch import assign
-from clipper.execution.flight import Flight, Waiter
+from clipper.execution.flight import MAX_TRIES, Flight, Waiter
 from clipper.execution.queue import DeadlineQueue
 from clipper.execution.replica import Replica
 from clipper.metrics import Metrics, ModelMetrics
 from clipper.rpc.wire import Outcome
 from clipper.types import ModelVersion
-
-MAX_TRIES = 3
-"""A query whose replica died is sent to another one; but one that killed three is the likely killer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +54,11 @@ class ModelState:
             replica.tune(self.settings.batch_size, self.settings.slo)
 
     def predicted_wait(self) -> float:
-        """Seconds until a query that comes now is answered, from the learned speed of the replicas."""
-        return (len(self.queue) + 1) / self.rate if self.rate > 0 else 0.0
+        """Seconds until a query that comes now is answered, from the learned speed of the replicas.
+
+        What they work on counts in full: better to refuse one too many at once than to have each answered too late.
+        """
+        return (len(self.queue) + self.outstanding() + 1) / self.rate if self.rate > 0 else 0.0
 
     def measure(self) -> None:
         self.rate = sum(replica.rate for replica in self.replicas if not replica.draining)
@@ -149,8 +149,9 @@ class Executor:
             return
         state.replicas.remove(replica)
         state.measure()
-        for batch in replica.outstanding.values():
+        for position, batch in enumerate(replica.outstanding.values()):
             for flight in batch.flights:
+                flight.tries += position == 0  # what it worked on; the next batch only waited in its socket
                 self._retry(state, flight)
         replica.outstanding.clear()
         if state.replicas:
@@ -161,7 +162,6 @@ class Executor:
                 self._forget(version)
 
     def _retry(self, state: ModelState, flight: Flight) -> None:
-        flight.tries += 1
         if flight.tries >= MAX_TRIES:
             detail = f"{flight.tries} containers of {state.version} died while they worked on this query"
             self._fail(state, (flight,), "model_error", detail)

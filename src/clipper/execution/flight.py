@@ -19,8 +19,15 @@ class Waiter(Protocol):
         ...
 
 
+MAX_TRIES = 3
+"""A query whose replica died is sent to another one; but one that killed three is the likely killer."""
+
+
 class Flight:
-    """A query on its way through a model: queued, or in a batch that a replica works on."""
+    """A query on its way through a model: queued, or in a batch that a replica works on.
+
+    ``tries`` counts the replicas that died while they worked on its batch.
+    """
 
     __slots__ = ("deadline", "input", "queued_at", "tries", "waiters")
 
@@ -30,6 +37,11 @@ class Flight:
         self.queued_at = now
         self.tries = 0
         self.waiters = [waiter]
+
+    @property
+    def suspect(self) -> bool:
+        """The next replica that dies of its batch condemns it: it must be in that batch alone."""
+        return self.tries == MAX_TRIES - 1
 
     def join(self, waiter: Waiter, deadline: float) -> None:
         """One more waits for the same output; the flight is of use until the last of them gives up."""

@@ -30,7 +30,8 @@ class DeadlineQueue:
     def take(self, most: int, useless: Callable[[Flight], bool]) -> tuple[list[Flight], list[Flight]]:
         """Removes the next batch: at most ``most`` flights and 64 MiB of input, but one flight if there is one.
 
-        Returns it, and beside it the flights met on the way that ``useless`` said nobody can be served by.
+        A suspect comes alone. Returns the batch, and beside it the flights met on the way that ``useless`` said
+        nobody can be served by.
         """
         batch: list[Flight] = []
         dropped: list[Flight] = []
@@ -40,7 +41,7 @@ class DeadlineQueue:
             flight = heap[0][2]
             if useless(flight):
                 dropped.append(flight)
-            elif len(flight.input) <= room or not batch:
+            elif not batch or (len(flight.input) <= room and not flight.suspect and not batch[0].suspect):
                 batch.append(flight)
                 room -= len(flight.input)
             else:

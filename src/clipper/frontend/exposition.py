@@ -24,7 +24,7 @@ OPEN_METRICS: Final = "application/openmetrics-text; version=1.0.0"
 
 EDGES: Final[dict[Unit, tuple[float, ...]]] = {
     "seconds": tuple(0.00025 * 2**doubling for doubling in range(17)),
-    "queries": tuple(1 << doubling for doubling in range(13)),
+    "queries": tuple(float(1 << doubling) for doubling in range(13)),
 }
 """The upper bounds of the buckets that Prometheus sees: 0.25 ms to 16 s, and 1 to 4096 queries."""
 
@@ -151,7 +151,8 @@ def _histogram(
 ) -> Metric:
     family = HistogramMetricFamily(name, documentation, labels=labels)
     for values, held in samples:
-        buckets = [(str(float(edge)), float(held.at_most(edge))) for edge in EDGES[held.unit]]
+        edges = EDGES[held.unit]
+        buckets = [(str(edge), float(count)) for edge, count in zip(edges, held.at_most(edges), strict=True)]
         family.add_metric(values, [*buckets, ("+Inf", float(held.count))], held.sum)
     return family
 

@@ -12,7 +12,7 @@ import logging
 import os
 import struct
 from collections.abc import Callable
-from typing import Final
+from typing import Final, cast
 
 import msgspec
 
@@ -38,11 +38,11 @@ class _Answer(asyncio.Protocol):
         self._limit: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.WriteTransport)
+        stream = cast(asyncio.WriteTransport, transport)  # uvloop's are not that by inheritance
+        self._limit = asyncio.get_running_loop().call_later(PATIENCE, stream.abort)
         payload = msgspec.msgpack.encode(self._snapshot())
-        transport.write(_LENGTH.pack(len(payload)) + payload)
-        transport.close()
-        self._limit = asyncio.get_running_loop().call_later(PATIENCE, transport.abort)
+        stream.write(_LENGTH.pack(len(payload)) + payload)
+        stream.close()
 
     def connection_lost(self, error: Exception | None) -> None:
         if self._limit is not None:

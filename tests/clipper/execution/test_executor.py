@@ -137,6 +137,41 @@ def test_a_query_that_kills_every_replica_is_given_up() -> None:
     assert not replicas[0].outstanding
 
 
+def test_the_neighbours_of_a_query_that_kills_replicas_are_answered() -> None:
+    stage = Stage(batch_size=3)
+    replicas = [stage.join(n) for n in range(MAX_TRIES + 1)]
+    waiters = [stage.submit(data, seconds=10) for data in (b"a", b"poison", b"b")]
+    stage.flush()
+    for _ in range(100):
+        working = next((each for each in replicas if each[0].outstanding), None)
+        if working is None:
+            break
+        if b"poison" in working[1].batches[-1][1]:
+            stage.executor.replica_left(SUM, working[0], stage.now)
+            replicas.remove(working)
+        else:
+            stage.answer(*working)
+    assert [w.outputs for w in waiters] == [[b'"a"'], [], [b'"b"']]
+    assert [reason for reason, _ in waiters[1].failures] == ["model_error"]
+    assert len(replicas) == 1
+
+
+def test_a_batch_that_only_waited_in_a_dead_replica_is_not_suspected() -> None:
+    stage = Stage(batch_size=1)
+    first, link = stage.join(0)
+    for data in (b"a", b"b", b"c"):  # it is fast: batches are sent two at a time
+        stage.submit(data)
+        stage.flush()
+        stage.answer(first, link)
+    waiters = [stage.submit(data, seconds=10) for data in (b"poison", b"innocent")]
+    stage.flush()
+    assert len(first.outstanding) == 2
+    (_, working), (_, waiting) = first.outstanding.items()
+    stage.executor.replica_left(SUM, first, stage.now)
+    assert [working.flights[0].tries, waiting.flights[0].tries] == [1, 0]
+    assert [w.failures[0][0] for w in waiters] == ["no_replica"] * 2
+
+
 def test_a_draining_replica_gets_no_more_batches_but_its_answers_count() -> None:
     stage = Stage(batch_size=1)
     replica, link = stage.join()
@@ -225,6 +260,22 @@ def test_queries_that_would_be_late_are_shed_and_those_that_fit_are_served() -> 
         if replica.outstanding:
             stage.answer(replica, link, seconds=0.03)
     assert sum(bool(w.outputs) for w in waiters) >= 2
+
+
+def test_past_capacity_every_answer_is_in_time_and_none_is_wasted() -> None:
+    """A query takes 12 to 13 ms, and 20 new ones come halfway: as many are answered as there is time for."""
+    stage = Stage(batch_size=1)
+    replica, link = stage.join()
+    waiters, late = [], 0
+    for n in range(500):
+        stage.now += 0.006
+        waiters += [stage.submit(b"%d %d" % (n, m)) for m in range(20)]
+        stage.flush()
+        late += sum(flight.deadline < stage.now + 0.006 for b in replica.outstanding.values() for flight in b.flights)
+        stage.answer(replica, link, seconds=0.006 + n % 3 * 0.0005)
+    answered = sum(bool(each.outputs) for each in waiters)
+    assert answered == 500
+    assert late <= 5
 
 
 def test_a_slow_first_batch_does_not_silence_the_replica() -> None:

@@ -1,0 +1,34 @@
+"""docs/migrating.md: what it says is not there is not there. Once it is, the page has to change."""
+
+import importlib.util
+import inspect
+
+import clipper_admin
+from clipper.management.checks import SELECTION_POLICIES
+from tests.documents import ROOT, read, section
+
+PAGE = read("docs/migrating.md")
+
+
+def test_what_is_not_there_yet():
+    missing = section(PAGE, "What has no effect, or is not there")
+    for name in ("DockerContainerManager", "KubernetesContainerManager"):
+        assert name in missing
+        assert not hasattr(clipper_admin, name)
+    assert "`clipper_admin.metrics`" in missing
+    assert importlib.util.find_spec("clipper_admin.metrics") is None
+    assert "More than one model for an application" in missing
+    assert SELECTION_POLICIES == ("single",)
+
+
+def test_the_deployers_that_closures_stand_in_for():
+    frameworks = ("pytorch", "tensorflow", "keras", "mxnet", "pyspark", "onnx")
+    assert f"deployers {', '.join(f'`{each}`' for each in frameworks)} " in PAGE
+    there = {each.stem for each in (ROOT / "src" / "clipper_admin" / "deployers").glob("*.py")}
+    assert not there & set(frameworks)
+
+
+def test_the_arguments_without_effect_are_still_taken():
+    start = inspect.signature(clipper_admin.ClipperConnection.start_clipper).parameters
+    named = section(PAGE, "What has no effect, or is not there").split("start_clipper(")[1].split(")")[0]
+    assert set(named.replace("\n", "").replace(" ", "").split(",")) <= start.keys()
