@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from clipper_admin import LocalContainerManager
+
 pytestmark = pytest.mark.cluster
 
 SCRIPT = Path(__file__).parents[2] / "examples" / "digits.py"
@@ -33,12 +35,20 @@ def end(process):
         process.kill()
 
 
+@pytest.fixture
+def home(tmp_path):
+    """Where no cluster is left running, even if the example should leave one."""
+    yield tmp_path
+    for name in clusters(tmp_path):
+        LocalContainerManager(name, home=tmp_path).stop_all(graceful=False)
+
+
 def clusters(home):
     return sorted(each.parent.name for each in home.glob("clusters/*/cluster.json"))
 
 
-def test_served_accuracy_is_the_models_own_and_the_roll_back_shows_no_default(tmp_path):
-    process = start(tmp_path)
+def test_served_accuracy_is_the_models_own_and_the_roll_back_shows_no_default(home):
+    process = start(home)
     output, log = end(process)
     assert process.returncode == 0, log
     accuracies = re.findall(r"(\S+): accuracy (0\.9\d+) over REST, (0\.9\d+) of the model itself, 450 images", output)
@@ -47,16 +57,16 @@ def test_served_accuracy_is_the_models_own_and_the_roll_back_shows_no_default(tm
     answers = re.search(r"Answers under load: random-forest (\d+), linear-svm (\d+), defaults 0\n", output)
     assert answers, output
     assert min(map(int, answers.groups())) >= 200
-    assert clusters(tmp_path) == []
+    assert clusters(home) == []
 
 
-def test_a_run_that_is_ended_stops_its_cluster(tmp_path):
-    process = start(tmp_path)
+def test_a_run_that_is_ended_stops_its_cluster(home):
+    process = start(home)
     for line in process.stderr:
         if "Clipper is running" in line:
             break
-    assert len(clusters(tmp_path)) == 1
+    assert len(clusters(home)) == 1
     process.send_signal(signal.SIGTERM)
     _, log = end(process)
     assert process.returncode == 143, log
-    assert clusters(tmp_path) == []
+    assert clusters(home) == []

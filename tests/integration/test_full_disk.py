@@ -57,7 +57,7 @@ def test_a_full_disk_refuses_changes_and_serves_on(clipper, small_disk, query_ad
     assert "clipper.db" in cause
     assert "full" in cause
     assert "free some space" in cause
-    with pytest.raises(ClipperException, match="disk of the store .* is full"):
+    with pytest.raises(ClipperException, match=r"disk of the store .* is full"):
         clipper.register_application("new", "doubles", "x" * 100_000, 10)
     assert clipper.get_all_apps(verbose=True) == registered
     for number in range(20):

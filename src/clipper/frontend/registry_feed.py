@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
 from clipper.errors import StoreError
 from clipper.processor import QueryIds
-from clipper.store.base import Store
+from clipper.store.base import LEASE_SECONDS, Store
 from clipper.types import Registry, Replica
 
 log = logging.getLogger(__name__)
@@ -35,6 +36,7 @@ class RegistryFeed:
         self._replicas: Sequence[Replica] = ()
         self._revision = 0
         self._reported = False
+        self._report_again = 0.0
         self._stopping = False
         self._stopped = asyncio.Event()
         self.store_up = True
@@ -90,8 +92,9 @@ class RegistryFeed:
         while self._wanted_ids:
             first = self._store.reserve_query_ids(QueryIds.BLOCK)
             self._loop.call_soon_threadsafe(self._wanted_ids.popleft(), first)
-        if not self._reported:
+        if not self._reported or time.monotonic() >= self._report_again:
             self._reported = True
+            self._report_again = time.monotonic() + LEASE_SECONDS / 3
             self._store.report(self._frontend, self._revision, self._replicas)
 
     def _attempt(self, work: Callable[[], None]) -> None:

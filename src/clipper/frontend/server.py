@@ -31,7 +31,7 @@ from clipper.rpc.listener import Listener
 from clipper.store.sqlite import SqliteStore
 from clipper.types import Registry
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("clipper.frontend.server")
 
 
 class LoopClock:

@@ -7,6 +7,9 @@ from typing import Protocol
 
 from clipper.types import Registry, Replica
 
+LEASE_SECONDS = 15.0
+"""How long a frontend's report holds. One that was killed and does not come back is forgotten after that."""
+
 
 class Store(Protocol):
     """Durable state shared by the frontends of one cluster.
@@ -37,7 +40,10 @@ class Store(Protocol):
         ...
 
     def report(self, frontend: str, revision: int, replicas: Sequence[Replica]) -> None:
-        """Replaces what ``frontend`` had told of itself: the registry it serves, the containers connected to it."""
+        """Replaces what ``frontend`` had told of itself: the registry it serves, the containers connected to it.
+
+        To be said again within ``LEASE_SECONDS``.
+        """
         ...
 
     def sign_off(self, frontend: str) -> None:
@@ -45,11 +51,11 @@ class Store(Protocol):
         ...
 
     def frontends(self) -> dict[str, int]:
-        """The frontends that reported and did not sign off, with the revision each serves."""
+        """The frontends whose report holds, with the revision each serves."""
         ...
 
     def replicas(self) -> list[Replica]:
-        """What all frontends last reported, ordered by model, version, replica id and frontend."""
+        """What the reports that hold say, ordered by model, version, replica id and frontend."""
         ...
 
     def close(self) -> None: ...

@@ -18,6 +18,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from clipper.errors import StoreConflict, StoreError
+from clipper.store.base import LEASE_SECONDS
 from clipper.types import Application, Model, ModelVersion, Registry, Replica
 
 SCHEMA_VERSION: Final = 1
@@ -30,7 +31,7 @@ _SCHEMA: Final = (
     "CREATE TABLE models (key TEXT PRIMARY KEY, record TEXT NOT NULL)",
     "CREATE TABLE current_versions (key TEXT PRIMARY KEY, record TEXT NOT NULL)",
     "CREATE TABLE links (key TEXT PRIMARY KEY, record TEXT NOT NULL)",
-    "CREATE TABLE frontends (name TEXT PRIMARY KEY, revision INTEGER NOT NULL)",
+    "CREATE TABLE frontends (name TEXT PRIMARY KEY, revision INTEGER NOT NULL, reported_at REAL NOT NULL)",
     "CREATE TABLE replicas (frontend TEXT NOT NULL, record TEXT NOT NULL)",
     f"PRAGMA application_id = {APPLICATION_ID}",
     f"PRAGMA user_version = {SCHEMA_VERSION}",
@@ -62,12 +63,16 @@ _TABLES: Final = (
 class SqliteStore:
     """``clipper.store.base.Store`` on the file ``path``, which is made if it is not there.
 
-    ``lock_timeout`` bounds, in seconds, every wait for another process that is writing.
+    ``lock_timeout`` bounds, in seconds, every wait for another process that is writing; ``clock`` tells the seconds
+    since the epoch, the same for all processes, by which reports grow old.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, lock_timeout: float = 5.0) -> None:
+    def __init__(
+        self, path: str | os.PathLike[str], *, lock_timeout: float = 5.0, clock: Callable[[], float] = time.time
+    ) -> None:
         self._path = Path(path)
         self._lock_timeout = lock_timeout
+        self._clock = clock
         self._data_version = -1
         self._stored_revision = 0
         self._read_revision = -1
@@ -122,7 +127,7 @@ class SqliteStore:
         rows = [(frontend, _encode(replica)) for replica in replicas]
         with self._transaction("IMMEDIATE"):
             self._forget(frontend)
-            self._connection.execute("INSERT INTO frontends VALUES (?, ?)", (frontend, revision))
+            self._connection.execute("INSERT INTO frontends VALUES (?, ?, ?)", (frontend, revision, self._clock()))
             self._connection.executemany("INSERT INTO replicas VALUES (?, ?)", rows)
 
     def sign_off(self, frontend: str) -> None:
@@ -131,13 +136,20 @@ class SqliteStore:
 
     def frontends(self) -> dict[str, int]:
         with self._explained():
-            return dict(self._connection.execute("SELECT name, revision FROM frontends ORDER BY name").fetchall())
+            return {name: revision for name, revision in self._holding("frontends.name, frontends.revision")}
 
     def replicas(self) -> list[Replica]:
+        joined = "replicas.record", "JOIN replicas ON replicas.frontend = frontends.name"
         with self._explained():
-            rows = self._connection.execute("SELECT record FROM replicas").fetchall()
-            found = [msgspec.json.decode(record, type=Replica) for (record,) in rows]
+            found = [msgspec.json.decode(record, type=Replica) for (record,) in self._holding(*joined)]
         return sorted(found, key=lambda each: (each.model_name, each.model_version, each.replica_id, each.frontend))
+
+    def _holding(self, columns: str, joined: str = "") -> list[tuple[Any, ...]]:
+        """Rows of the frontends whose report holds; a clock that was set back makes none older."""
+        return self._connection.execute(
+            f"SELECT {columns} FROM frontends {joined} WHERE reported_at > ? ORDER BY frontends.name",
+            (self._clock() - LEASE_SECONDS,),
+        ).fetchall()
 
     def close(self) -> None:
         with self._explained():

@@ -22,13 +22,28 @@ class Backend:
         return [sys.executable, "-c", f"{self.source}\n{program}"]
 
 
+class Clock:
+    """The time that all instances of a backend go by."""
+
+    def __init__(self) -> None:
+        self.now = 1_000_000_000.0
+
+    def advance(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
 @pytest.fixture(params=["sqlite"])
-def backend(request, tmp_path) -> Iterator[Backend]:
+def backend(request, tmp_path, clock) -> Iterator[Backend]:
     path = tmp_path / "store.sqlite"
     opened: list[Store] = []
 
     def open_store() -> Store:
-        opened.append(SqliteStore(path))
+        opened.append(SqliteStore(path, clock=lambda: clock.now))
         return opened[-1]
 
     yield Backend(open_store, f"from clipper.store.sqlite import SqliteStore\nstore = SqliteStore({str(path)!r})")

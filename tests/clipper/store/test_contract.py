@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from clipper.errors import StoreConflict
+from clipper.store.base import LEASE_SECONDS
 from clipper.types import Application, Model, ModelVersion, Registry, Replica
 
 SUM = Model(name="sum", version="1", input_type="doubles", labels=("a", "b"), batch_size=7, registration=1)
@@ -246,6 +247,27 @@ def test_replicas_of_one_frontend_replace_what_it_had_reported(store):
     assert store.replicas() == [replica("b", 0), replica("a", 2)]
     store.sign_off("a")
     assert store.replicas() == [replica("b", 0)]
+
+
+def test_frontends_tell_what_revision_they_serve(backend, store):
+    store.report("b", 3, [])
+    backend.open().report("a", 2, [])
+    store.report("b", 4, [])
+    assert store.frontends() == {"a": 2, "b": 4}
+    store.sign_off("b")
+    assert store.frontends() == {"a": 2}
+
+
+def test_a_frontend_that_falls_silent_is_forgotten_and_comes_back_with_its_next_report(backend, store, clock):
+    store.report("dead", 1, [replica("dead", 0)])
+    clock.advance(LEASE_SECONDS - 1)
+    store.report("alive", 1, [replica("alive", 0)])
+    assert store.frontends() == {"alive": 1, "dead": 1}
+    clock.advance(2)
+    assert store.frontends() == {"alive": 1}
+    assert store.replicas() == [replica("alive", 0)]
+    store.report("dead", 2, [replica("dead", 0)])
+    assert store.frontends() == {"alive": 1, "dead": 2}
 
 
 def test_a_store_is_usable_from_a_thread_that_did_not_open_it(store):
