@@ -47,6 +47,10 @@ class RegistryFeed:
         """The first id of a block of its own; blocks, so it is for start-up, before ``start``."""
         return self._store.reserve_query_ids(QueryIds.BLOCK)
 
+    def predecessors_replicas(self) -> list[Replica]:
+        """The containers of the process that had this frontend's name just before; blocks, for start-up."""
+        return [replica for replica in self._store.replicas() if replica.frontend == self._frontend]
+
     def start(self) -> None:
         """Takes up the registry as it is, and from now on each change within ``LOOK_SECONDS``."""
         self._take_up(self._store.read())
@@ -64,7 +68,7 @@ class RegistryFeed:
         self._wake.set()
 
     async def stop(self) -> None:
-        """Signs off: no replica of this frontend is listed any more."""
+        """Lets go of the store. The last report holds for its time: a successor sees which containers to expect."""
         self._stopping = True
         self._wake.set()
         await self._stopped.wait()
@@ -82,7 +86,6 @@ class RegistryFeed:
             self._wake.wait(LOOK_SECONDS)
             self._wake.clear()
             self._attempt(self._look)
-        self._attempt(lambda: self._store.sign_off(self._frontend))
         self._store.close()
         self._loop.call_soon_threadsafe(self._stopped.set)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import count
 
 from clipper import types
@@ -12,6 +14,8 @@ from clipper.execution.replica import Replica
 from clipper.rpc.listener import ContainerConnection, Refused
 from clipper.rpc.wire import Hello, Outcome, parse_input_type
 from clipper.types import ModelVersion
+
+log = logging.getLogger(__name__)
 
 
 class ConnectedReplicas:
@@ -23,6 +27,20 @@ class ConnectedReplicas:
         self._frontend = frontend
         self._report = report
         self._connected: dict[ContainerConnection, tuple[ModelVersion, Replica]] = {}
+        self._joined = asyncio.Event()
+
+    async def reunite(self, expected: Sequence[types.Replica], patience: float) -> None:
+        """Waits, at most ``patience`` seconds, until the containers of a predecessor have found this frontend."""
+        wanted = {(each.model_name, each.model_version, each.replica_id) for each in expected}
+        deadline = asyncio.get_running_loop().time() + patience
+        while missing := wanted - {(r.model_name, r.model_version, r.replica_id) for r in self.records()}:
+            try:
+                async with asyncio.timeout_at(deadline):
+                    await self._joined.wait()
+            except TimeoutError:
+                log.warning("%d containers have not come back within %g s", len(missing), patience)
+                return
+            self._joined.clear()
 
     def admit(self, hello: Hello) -> None:
         version = ModelVersion(hello.model_name, hello.model_version)
@@ -42,6 +60,7 @@ class ConnectedReplicas:
         replica = Replica(replica_id, parse_input_type(hello.input_type).value, connection)
         self._connected[connection] = (version, replica)
         self._executor.replica_joined(version, replica, time.monotonic())
+        self._joined.set()
         self._report(self.records())
 
     def answered(self, connection: ContainerConnection, batch_id: int, outcomes: list[Outcome]) -> bool:

@@ -34,6 +34,11 @@ from clipper.types import Registry
 log = logging.getLogger("clipper.frontend.server")
 
 
+REUNION_SECONDS = 1.5
+"""How long a frontend that was started again keeps its port closed for the containers of its predecessor: they try
+every second at the latest. Nobody is told that no model is there; with other frontends on the port nobody waits."""
+
+
 class LoopClock:
     """Time for the data path. uvloop's own ``time`` only ticks once a millisecond and once a turn."""
 
@@ -58,15 +63,18 @@ class QueryFrontend:
         self._pages = Pages(metrics, self._peers, self._feed)
         self._api = Api(self._processor, metrics, self._pages.table())
         self._http = HttpServer(self._handle, _limits(config), loop)
-        self._listener = Listener(ConnectedReplicas(self._executor, config.frontend, self._feed.report))
+        self._replicas = ConnectedReplicas(self._executor, config.frontend, self._feed.report)
+        self._listener = Listener(self._replicas)
         metrics.process.cache_bytes = lambda: cache.size_bytes
         metrics.process.cache_entries = cache.__len__
         metrics.process.store_up = lambda: int(self._feed.store_up)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serves until ``stop`` is set, then drains: every query accepted is answered before this returns."""
+        expected = self._feed.predecessors_replicas()
         self._feed.start()
         await self._listen_for_containers()
+        await self._replicas.reunite(expected, REUNION_SECONDS)
         await self._peers.start(self._metrics.snapshot)
         server = await self._loop.create_server(self._http.protocol, sock=_shared_port(self._config))
         log.info("%s serves on %s:%d", self._config.frontend, self._config.host, self._config.query_port)
@@ -74,6 +82,7 @@ class QueryFrontend:
         await self._drain(server)
         await self._peers.stop()
         await self._feed.stop()
+        self._listener.close()
 
     async def _listen_for_containers(self) -> None:
         if self._config.rpc_socket:
@@ -87,7 +96,6 @@ class QueryFrontend:
         self._http.begin_drain()
         if not await self._http.drained(self._config.drain_timeout):
             log.warning("%d queries were cut off", self._processor.open_queries())
-        self._listener.close()
 
     def _handle(self, exchange: Exchange) -> None:
         self._api.handle(exchange)

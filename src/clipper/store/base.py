@@ -46,10 +46,6 @@ class Store(Protocol):
         """
         ...
 
-    def sign_off(self, frontend: str) -> None:
-        """Forgets a frontend that stops."""
-        ...
-
     def frontends(self) -> dict[str, int]:
         """The frontends whose report holds, with the revision each serves."""
         ...

@@ -126,13 +126,11 @@ class SqliteStore:
     def report(self, frontend: str, revision: int, replicas: Sequence[Replica]) -> None:
         rows = [(frontend, _encode(replica)) for replica in replicas]
         with self._transaction("IMMEDIATE"):
-            self._forget(frontend)
-            self._connection.execute("INSERT INTO frontends VALUES (?, ?, ?)", (frontend, revision, self._clock()))
+            self._connection.execute("DELETE FROM replicas WHERE frontend = ?", (frontend,))
+            self._connection.execute(
+                "INSERT OR REPLACE INTO frontends VALUES (?, ?, ?)", (frontend, revision, self._clock())
+            )
             self._connection.executemany("INSERT INTO replicas VALUES (?, ?)", rows)
-
-    def sign_off(self, frontend: str) -> None:
-        with self._transaction("IMMEDIATE"):
-            self._forget(frontend)
 
     def frontends(self) -> dict[str, int]:
         with self._explained():
@@ -203,10 +201,6 @@ class SqliteStore:
         self._connection.executemany(
             f"INSERT INTO {table.name} VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET record = excluded.record", new
         )
-
-    def _forget(self, frontend: str) -> None:
-        self._connection.execute("DELETE FROM frontends WHERE name = ?", (frontend,))
-        self._connection.execute("DELETE FROM replicas WHERE frontend = ?", (frontend,))
 
     def _revision(self) -> int:
         return self._scalar("SELECT value FROM counters WHERE name = 'revision'")

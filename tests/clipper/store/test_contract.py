@@ -245,7 +245,7 @@ def test_replicas_of_one_frontend_replace_what_it_had_reported(store):
     store.report("b", 0, [replica("b", 0)])
     store.report("a", 0, [replica("a", 2)])
     assert store.replicas() == [replica("b", 0), replica("a", 2)]
-    store.sign_off("a")
+    store.report("a", 0, [])
     assert store.replicas() == [replica("b", 0)]
 
 
@@ -254,8 +254,6 @@ def test_frontends_tell_what_revision_they_serve(backend, store):
     backend.open().report("a", 2, [])
     store.report("b", 4, [])
     assert store.frontends() == {"a": 2, "b": 4}
-    store.sign_off("b")
-    assert store.frontends() == {"a": 2}
 
 
 def test_a_frontend_that_falls_silent_is_forgotten_and_comes_back_with_its_next_report(backend, store, clock):
