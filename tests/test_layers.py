@@ -13,13 +13,13 @@ SOURCE = Path(__file__).parent.parent / "src"
 FILES = sorted(SOURCE.rglob("*.py"))
 
 LAYERS = [
-    {"types", "errors", "config", "process", "histogram", "snapshot", "metrics"},
+    {"types", "errors", "fragments", "config", "process", "histogram", "snapshot", "metrics"},
     {"store", "rpc"},
     {"execution", "selection", "catalog"},
     {"processor"},
     {"frontend", "management"},
 ]
-GROUND_FLOOR = ["errors", "types", "config", "process", "histogram", "snapshot", "metrics"]
+GROUND_FLOOR = ["errors", "types", "fragments", "config", "process", "histogram", "snapshot", "metrics"]
 DECIDING = ["clipper/execution", "clipper/selection", "clipper/rpc/wire.py", "clipper/management/rules.py"]
 DATA_PATH = ["clipper/execution", "clipper/selection", "clipper/frontend", "clipper/rpc", "clipper/processor.py"]
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
-
 from clipper.errors import QueryProcessingError
-from clipper.execution.executor import ModelSettings
+from clipper.execution.model import ModelSettings
+from clipper.fragments import as_fragment
 from clipper.selection.policy import SelectionPolicy
 from clipper.selection.single import Single
 from clipper.types import Application, ModelVersion, Registry
@@ -102,13 +101,3 @@ class Catalog:
             for model in view.linked:
                 slos[model] = min(view.slo, slos.get(model, view.slo))
         return slos
-
-
-def as_fragment(text: str) -> bytes:
-    """A text as it is embedded in answers: as JSON if it is JSON, else as a JSON string."""
-    stripped = text.strip().encode("utf-8", "surrogatepass")
-    try:
-        msgspec.json.decode(stripped)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        return msgspec.json.encode(text)
-    return stripped

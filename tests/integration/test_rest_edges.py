@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from clipper_admin.deployers.python import create_endpoint
 from tests.integration.conftest import await_link
 from tests.integration.models import adding
-from tests.integration.rest import ask, ask_batch, outputs, refusal, send
+from tests.integration.rest import ask, ask_batch, metrics, outputs, refusal, send
 
 pytestmark = pytest.mark.cluster
 
@@ -168,3 +168,19 @@ def test_what_is_no_http_ends_the_connection_with_a_400(wire):
     received = wire(b"what is this?\r\n\r\n")
     assert received.startswith(b"HTTP/1.1 400 Bad Request\r\n")
     assert json.loads(received.partition(b"\r\n\r\n")[2])["error"] == "Bad request"
+
+
+def test_what_is_refused_counts_as_an_answer(wire, query_addr):
+    def refused():
+        return metrics(query_addr)("clipper_http_responses_total", status="4xx")
+
+    before = refused()
+    wire(b"BAD\r\n\r\n")
+    wire(b"POST /app/predict HTTP/1.1\r\nContent-Length: 99999999999\r\n\r\n")
+    wire(b"GET /nowhere HTTP/1.1\r\n\r\n")
+    assert refused() == before + 3
+
+
+@pytest.mark.parametrize("path", ["//app/predict", "/app/predict//", "/app//predict"])
+def test_paths_with_empty_parts_are_not_applications(app, query_addr, path):
+    assert "no endpoint" in refusal(send(query_addr, "POST", path, b"{}"), 404)

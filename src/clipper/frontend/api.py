@@ -48,9 +48,9 @@ class Api:
                 self._predict(exchange, *route)
         except MethodNotAllowed as error:
             allowed = b"GET, HEAD" if exchange.path in self._pages else b"POST"
-            self._reply(exchange, error.status, error.to_json(), b"Allow: %b\r\n" % allowed)
+            exchange.reply(error.status, error.to_json(), headers=b"Allow: %b\r\n" % allowed)
         except ClipperError as error:
-            self._reply(exchange, error.status, error.to_json())
+            exchange.reply(error.status, error.to_json())
 
     def _predict(self, exchange: Exchange, app: AppView, decoder: PredictDecoder) -> None:
         if exchange.method != b"POST":
@@ -64,14 +64,14 @@ class Api:
         if not request.is_batch:
             self._processor.predict(app, request.inputs[0], self._single(exchange), exchange.arrived, models)
         elif request.inputs:
-            answers = BatchAnswer(len(request.inputs), lambda body: self._reply(exchange, 200, body))
+            answers = BatchAnswer(len(request.inputs), lambda body: exchange.reply(200, body))
             for position, data in enumerate(request.inputs):
                 self._processor.predict(app, data, answers.place(position), exchange.arrived, models)
         else:
-            self._reply(exchange, 200, encode_predictions([]))
+            exchange.reply(200, encode_predictions([]))
 
     def _single(self, exchange: Exchange) -> Callable[[Prediction], None]:
-        return lambda prediction: self._reply(exchange, 200, encode_prediction(prediction))
+        return lambda prediction: exchange.reply(200, encode_prediction(prediction))
 
     def _find(self, exchange: Exchange) -> None:
         path = unquote_to_bytes(exchange.path)
@@ -87,15 +87,11 @@ class Api:
             page(exchange)
 
     def _not_found(self, path: bytes) -> str:
-        name, _, verb = path.strip(b"/").partition(b"/")
-        if verb == b"predict":
+        name, _, verb = path[1:].partition(b"/")
+        if verb in (b"predict", b"predict/"):
             known = ", ".join(sorted(self._processor.catalog.apps)[:10]) or "none"
             return f"application '{_text(name)}' does not exist: register it first. Registered are: {known}"
         return f"no endpoint {_text(path)}: there are {ENDPOINTS}"
-
-    def _reply(self, exchange: Exchange, status: int, body: bytes, headers: bytes = b"") -> None:
-        self._metrics.process.responded(status)
-        exchange.reply(status, body, headers=headers)
 
 
 class BatchAnswer:

@@ -105,7 +105,7 @@ class PredictDecoder:
             raise JsonError(_cause(_INPUT_KEYS[request.input is UNSET]))
         inputs = self._batch(request.input_batch) if request.input is UNSET else [self._one(request.input)]
         user_id = request.uid if request.user_id is UNSET else request.user_id
-        return PredictRequest(inputs, request.input is UNSET, request.version or None, user_id or None)
+        return PredictRequest(inputs, request.input is UNSET, _or_none(request.version), _or_none(user_id))
 
     def _one(self, value: Any) -> bytes:
         if not value:
@@ -130,6 +130,10 @@ def _hint(error: str, body: bytes | bytearray) -> str:
     if "truncated" in error and b"\\ud" in body.lower():
         return ": \\ud800 to \\udfff must come in pairs"
     return ""
+
+
+def _or_none(field: Any) -> Any:
+    return None if field is UNSET else field
 
 
 _INPUT_KEYS: Final = {

@@ -28,6 +28,8 @@ class Server(Protocol):
     limits: Limits
     loop: asyncio.AbstractEventLoop
     read_buffer: memoryview
+    count: Callable[[int], None]
+    """Told the status of each answer."""
 
     def admit(self, connection: Connection) -> ClipperError | None: ...
     def forget(self, connection: Connection) -> None: ...
@@ -49,6 +51,7 @@ class Connection(asyncio.BufferedProtocol):
         self._head_buffer = server.read_buffer[:_HEAD_READ_BYTES]
         self._body_buffer = server.read_buffer
         self._time = server.loop.time
+        self._count = server.count
         self._reader = RequestReader(self, server.limits, self._take)
         self._waiting: deque[Exchange] = deque()  # without an answer, or behind one without; in order of arrival
         self._out: list[bytes] = []  # answers not yet given to the transport
@@ -144,6 +147,7 @@ class Connection(asyncio.BufferedProtocol):
             elif self._reader.http_1_0:
                 connection_header = b"Connection: keep-alive\r\n"
             self._out.append(encode_answer(exchange, answer, connection_header))
+            self._count(answer[0])
         if not self._reading:
             self._flush()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
 
 from clipper.errors import Unavailable
@@ -23,10 +24,17 @@ class HttpServer:
     traceback is logged.
     """
 
-    def __init__(self, handler: Handler, limits: Limits, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self,
+        handler: Handler,
+        limits: Limits,
+        loop: asyncio.AbstractEventLoop,
+        count: Callable[[int], None] = lambda status: None,
+    ) -> None:
         self.handler = handler
         self.limits = limits
         self.loop = loop
+        self.count = count
         # All connections read into this one buffer: what it holds is parsed before the next read.
         self.read_buffer = memoryview(bytearray(_READ_BYTES))
         self._connections: set[Connection] = set()

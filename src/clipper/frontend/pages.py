@@ -14,7 +14,6 @@ from clipper.frontend.registry_feed import RegistryFeed
 from clipper.metrics import Metrics
 from clipper.snapshot import merge
 
-JSON = b"application/json"
 RETRY_LATER = b"Retry-After: 1\r\n"
 
 
@@ -39,12 +38,12 @@ class Pages:
         }
 
     def live(self, exchange: Exchange) -> None:
-        self._reply(exchange, 200, b'{"live":true}')
+        exchange.reply(200, b'{"live":true}')
 
     def ready(self, exchange: Exchange) -> None:
         body = {"ready": not self.draining, "store": "reachable" if self._feed.store_up else "unreachable"}
         status, headers = (503, RETRY_LATER) if self.draining else (200, b"")
-        self._reply(exchange, status, msgspec.json.encode(body), headers=headers)
+        exchange.reply(status, msgspec.json.encode(body), headers=headers)
 
     def metrics(self, exchange: Exchange) -> None:
         """All frontends' metrics: those that share the port answer for each other."""
@@ -57,10 +56,4 @@ class Pages:
         accept = (exchange.header(b"accept") or b"").decode("latin-1")
         # Rendering takes milliseconds, and no query waits for it.
         body, content_type = await asyncio.to_thread(lambda: render(merge(snapshots), accept))
-        self._reply(exchange, 200, body, content_type.encode())
-
-    def _reply(
-        self, exchange: Exchange, status: int, body: bytes, content_type: bytes = JSON, headers: bytes = b""
-    ) -> None:
-        self._metrics.process.responded(status)
-        exchange.reply(status, body, content_type, headers)
+        exchange.reply(200, body, content_type.encode())

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from clipper.execution.cache import PredictionCache
-from clipper.execution.executor import Executor, ModelSettings
+from clipper.execution.executor import Executor
+from clipper.execution.model import ModelSettings
 from clipper.execution.replica import Replica
 from clipper.metrics import Metrics
 from clipper.rpc.wire import Outcome

@@ -199,6 +199,18 @@ def test_an_error_of_one_query_is_its_own() -> None:
     assert not again.failures, "errors are not cached"
 
 
+@pytest.mark.parametrize("nonsense", [b"", b"NaN", b'1.5,"default":true', b'"\xff"'])
+def test_an_output_that_is_no_json_is_an_error_of_its_query_alone(nonsense: bytes) -> None:
+    stage = Stage(batch_size=10)
+    replica, _ = stage.join()
+    good, bad = stage.submit(b"good"), stage.submit(b"bad")
+    stage.flush()
+    outcomes = [Outcome(True, b"1"), Outcome(True, nonsense)]
+    assert stage.executor.batch_answered(SUM, replica, next(iter(replica.outstanding)), outcomes, stage.now)
+    assert good.outputs == [b"1"]
+    assert bad.failures == [("model_error", "the container sent an output that is not JSON text")]
+
+
 @pytest.mark.parametrize("outcomes", [[], [Outcome(True, b"1")] * 2])
 def test_outcomes_that_do_not_fit_the_batch_are_refused(outcomes: list[Outcome]) -> None:
     stage = Stage()

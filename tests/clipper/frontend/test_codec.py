@@ -55,6 +55,13 @@ def test_a_batch_may_be_ragged_and_keeps_its_order() -> None:
     assert PredictDecoder("doubles").decode(b'{"input_batch":[]}').inputs == []
 
 
+def test_what_is_given_but_empty_is_not_the_same_as_left_out() -> None:
+    given = PredictDecoder("doubles").decode(b'{"input":[1],"version":"","user_id":0}')
+    assert (given.version, given.user_id) == ("", 0)
+    left_out = PredictDecoder("doubles").decode(b'{"input":[1]}')
+    assert (left_out.version, left_out.user_id) == (None, None)
+
+
 @pytest.mark.parametrize(
     ("input_type", "body", "hint"),
     [

@@ -13,7 +13,8 @@ import uvloop
 
 from clipper import types
 from clipper.execution.cache import PredictionCache
-from clipper.execution.executor import Executor, ModelSettings
+from clipper.execution.executor import Executor
+from clipper.execution.model import ModelSettings
 from clipper.frontend.replicas import ConnectedReplicas
 from clipper.metrics import Metrics
 from clipper.rpc import wire
