@@ -6,11 +6,12 @@ import argparse
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from clipper.errors import ConfigError
 
 
-def setting(default: object, description: str) -> object:
+def setting(default: Any, description: str) -> Any:
     return field(default=default, metadata={"help": description})
 
 
@@ -18,27 +19,27 @@ def setting(default: object, description: str) -> object:
 class Config:
     """Each field is a flag (``--query-port``) and an environment variable (``CLIPPER_QUERY_PORT``)."""
 
-    store: str = setting("", "path of the SQLite file")  # type: ignore[assignment]
-    host: str = setting("127.0.0.1", "address to bind")  # type: ignore[assignment]
-    query_port: int = setting(1337, "port of predict, update, metrics and health")  # type: ignore[assignment]
-    management_port: int = setting(1338, "port of /admin")  # type: ignore[assignment]
-    rpc_port: int = setting(7000, "TCP port that model containers connect to")  # type: ignore[assignment]
-    rpc_socket: str = setting("", "Unix socket that containers here connect to")  # type: ignore[assignment]
-    metrics_sockets: str = setting("", "this frontend's and its peers' metrics sockets")  # type: ignore[assignment]
-    frontend: str = setting("frontend-0", "name of this query frontend")  # type: ignore[assignment]
-    cache_bytes: int = setting(33_554_432, "size of the prediction cache; 0 is off")  # type: ignore[assignment]
-    queue_limit: int = setting(65_536, "most queries that wait for one model")  # type: ignore[assignment]
-    body_limit: int = setting(33_554_432, "most bytes of a request body")  # type: ignore[assignment]
-    request_timeout: float = setting(5.0, "seconds to receive headers, and idle")  # type: ignore[assignment]
-    content_timeout: float = setting(300.0, "seconds to receive a body")  # type: ignore[assignment]
-    drain_timeout: float = setting(10.0, "seconds SIGTERM waits for answers")  # type: ignore[assignment]
+    store: str = setting("", "path of the SQLite file")
+    host: str = setting("127.0.0.1", "address to bind")
+    query_port: int = setting(1337, "port of predict, update, metrics and health")
+    management_port: int = setting(1338, "port of /admin")
+    rpc_port: int = setting(7000, "TCP port that model containers connect to")
+    rpc_socket: str = setting("", "Unix socket that containers here connect to")
+    metrics_sockets: str = setting("", "this frontend's and its peers' metrics sockets")
+    frontend: str = setting("frontend-0", "name of this query frontend")
+    cache_bytes: int = setting(33_554_432, "size of the prediction cache; 0 is off")
+    queue_limit: int = setting(65_536, "most queries that wait for one model")
+    body_limit: int = setting(33_554_432, "most bytes of a request body")
+    request_timeout: float = setting(5.0, "seconds to receive headers, and idle")
+    content_timeout: float = setting(300.0, "seconds to receive a body")
+    drain_timeout: float = setting(10.0, "seconds SIGTERM waits for answers")
 
 
 def load_config(argv: Sequence[str], environ: Mapping[str, str]) -> Config:
     """Reads the settings of a server process.
 
     Raises:
-        ConfigError: an environment variable does not fit the type of its setting.
+        ConfigError: an environment variable does not fit the type of its setting, or a number makes no sense.
         SystemExit: a flag is unknown or does not fit (status 2, argparse's message on stderr).
     """
     parser = argparse.ArgumentParser(description="A Clipper server process")
@@ -49,7 +50,21 @@ def load_config(argv: Sequence[str], environ: Mapping[str, str]) -> Config:
             default=_from_environment(each, environ),
             help=f"{each.metadata['help']} (default: {each.default!r})",
         )
-    return Config(**vars(parser.parse_args(list(argv))))
+    config = Config(**vars(parser.parse_args(list(argv))))
+    _check(config)
+    return config
+
+
+def _check(config: Config) -> None:
+    for each in dataclasses.fields(Config):
+        value = getattr(config, each.name)
+        flag = "--" + each.name.replace("_", "-")
+        if each.name.endswith("_port") and not 0 <= value <= 65_535:
+            raise ConfigError(f"{flag} is {value}: a port is a number from 0 to 65535")
+        if each.name.endswith(("_limit", "_timeout")) and not 0 < value < float("inf"):
+            raise ConfigError(f"{flag} is {value}: give a number above 0 ({each.metadata['help']})")
+    if config.cache_bytes < 0:
+        raise ConfigError(f"--cache-bytes is {config.cache_bytes}: give the size in bytes, or 0 for no cache")
 
 
 def _from_environment(setting_field: dataclasses.Field[object], environ: Mapping[str, str]) -> object:
