@@ -68,7 +68,7 @@ class Executor:
         if not state.replicas:
             return "no_replica", f"no container of {state.version} is connected"
         waiting = len(state.queue)
-        if waiting >= self._queue_limit:
+        if waiting >= self._queue_limit or not state.queue.has_room(flight):
             return "overload", f"{waiting} queries already wait for {state.version}"
         if waiting and now + state.predicted_wait() > flight.deadline:
             return "overload", f"{waiting} queries wait for {state.version}: this one would be answered too late"

@@ -10,21 +10,30 @@ from clipper.execution.flight import Flight
 BATCH_BYTES = 64 << 20
 """A batch's inputs are cut off here, far below what one message of the wire can hold."""
 
+QUEUE_BYTES = 256 << 20
+"""Inputs that wait for one model version take at most this: far more than is answered within any sensible deadline."""
+
 
 class DeadlineQueue:
     """Earliest deadline first, over all applications of a model version; first come first served among equals."""
 
-    __slots__ = ("_heap", "_sequence")
+    __slots__ = ("_bytes", "_heap", "_sequence")
 
     def __init__(self) -> None:
         self._heap: list[tuple[float, int, Flight]] = []
         self._sequence = 0
+        self._bytes = 0
 
     def __len__(self) -> int:
         return len(self._heap)
 
+    def has_room(self, flight: Flight) -> bool:
+        """Whether the inputs that wait, with this one, are within the bound in bytes; one alone always is."""
+        return not self._heap or self._bytes + len(flight.input) <= QUEUE_BYTES
+
     def push(self, flight: Flight) -> None:
         self._sequence += 1
+        self._bytes += len(flight.input)
         heapq.heappush(self._heap, (flight.deadline, self._sequence, flight))
 
     def take(self, most: int, useless: Callable[[Flight], bool]) -> tuple[list[Flight], list[Flight]]:
@@ -46,15 +55,20 @@ class DeadlineQueue:
                 room -= len(flight.input)
             else:
                 break
-            heapq.heappop(heap)
+            self._pop()
         return batch, dropped
 
     def expired(self, now: float) -> Iterator[Flight]:
         """Removes the flights at the head whose time is over: while every replica is busy nobody else does."""
         while self._heap and self._heap[0][2].deadline <= now:
-            yield heapq.heappop(self._heap)[2]
+            yield self._pop()
 
     def drain(self) -> Iterator[Flight]:
         """Removes everything, most urgent first."""
         while self._heap:
-            yield heapq.heappop(self._heap)[2]
+            yield self._pop()
+
+    def _pop(self) -> Flight:
+        flight = heapq.heappop(self._heap)[2]
+        self._bytes -= len(flight.input)
+        return flight

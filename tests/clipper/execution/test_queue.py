@@ -61,3 +61,19 @@ def test_a_batch_is_bounded_in_bytes_but_never_empty() -> None:
     assert len(queue.take(10, keep)[0]) == 2
     queue.push(flight(0.0, bytes(queue_module.BATCH_BYTES + 1)))
     assert len(queue.take(10, keep)[0]) == 1
+
+
+def test_the_inputs_that_wait_are_bounded_in_bytes() -> None:
+    queue = DeadlineQueue()
+    large = flight(1.0, bytes(queue_module.QUEUE_BYTES + 1))
+    assert queue.has_room(large), "alone it must be possible"
+    queue.push(flight(1.0, bytes(10)))
+    assert not queue.has_room(large)
+    rest = flight(2.0, bytes(queue_module.QUEUE_BYTES - 10))
+    assert queue.has_room(rest)
+    queue.push(rest)
+    assert not queue.has_room(flight(3.0))
+    queue.take(1, keep)
+    assert queue.has_room(flight(3.0))
+    list(queue.drain())
+    assert queue.has_room(large)
