@@ -33,6 +33,7 @@ except ImportError as missing:
 WRONG: Final = 1
 MISSING_PACKAGE: Final = 3
 _PR_SET_PDEATHSIG: Final = 1
+_STDIN: Final = 0
 
 
 def main() -> int:
@@ -57,6 +58,7 @@ def main() -> int:
 
 
 def _prepare_process() -> None:
+    _detach_stdin()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(line_buffering=True, errors="backslashreplace")
@@ -65,6 +67,17 @@ def _prepare_process() -> None:
     faulthandler.register(signal.SIGUSR1, all_threads=True)
     if os.environ.get("CLIPPER_DIE_WITH_PARENT") == "1" and sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def _detach_stdin() -> None:
+    """A model that reads its input, or breaks into a debugger, meets the end of it at once.
+
+    Who started us may hold the other end of a pipe, and never write: that would block the replica for good.
+    """
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    if nothing != _STDIN:
+        os.dup2(nothing, _STDIN)
+        os.close(nothing)
 
 
 def _load(settings: Settings) -> Function:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import time
-from typing import Final
+from typing import Final, NoReturn
 
 from clipper.container.inputs import Inputs
 from clipper.container.load import Function
-from clipper.container.log import TracebackLog
+from clipper.container.log import TracebackLog, format_traceback, log
 from clipper.container.outputs import OutputError, encode_outputs, failure
 from clipper.rpc.wire import MAX_OUTCOMES, Frame, InputType, Outcome, encode_outcomes
 
@@ -26,13 +28,14 @@ class Model:
 
     def answer(self, frame: Frame) -> bytes:
         """The OUTCOMES message for a BATCH. WireError if the batch is malformed; KeyboardInterrupt passes."""
+        began = time.monotonic()
         inputs = Inputs(frame, self._input_type)
         outcomes = Attempt(self._function, inputs, frame, self._tracebacks).outcomes() if frame.items else []
         size = sum(len(data) for _, data in outcomes)
         if size > _MAX_OUTPUTS:
             text = f"the outputs of this batch take {size} bytes, over the limit of {_MAX_OUTPUTS}: return less"
             outcomes = [failure(text)] * len(outcomes)
-        return encode_outcomes(frame.batch_id, outcomes)
+        return encode_outcomes(frame.batch_id, outcomes, int((time.monotonic() - began) * 1e6))
 
 
 class Attempt:
@@ -56,7 +59,7 @@ class Attempt:
     def _predict(self, first: int, end: int) -> list[Outcome]:
         count = end - first
         try:
-            return encode_outputs(self._function(self._inputs.part(first, end)), count)
+            return encode_outputs(self._call(first, end), count)
         except OutputError as error:
             return [failure(str(error))] * count
         except KeyboardInterrupt:
@@ -69,11 +72,30 @@ class Attempt:
         middle = (first + end) // 2
         return self._retry(first, middle, failed) + self._retry(middle, end, failed)
 
+    def _call(self, first: int, end: int) -> object:
+        """What the function returns. A child that it forked comes back here, too, and ends: the answer is ours."""
+        inputs, process = self._inputs.part(first, end), os.getpid()
+        try:
+            return self._function(inputs)
+        finally:
+            if os.getpid() != process:
+                _end_child(sys.exc_info()[1])
+
     def _retry(self, first: int, end: int, failed: Outcome) -> list[Outcome]:
         if time.monotonic() > self._give_up:
             return [failed] * (end - first)
         self._payload[:] = self._original
         return self._predict(first, end)
+
+
+def _end_child(error: BaseException | None) -> NoReturn:
+    """Ends a forked process with the status it would have had; what runs at exit is for its parent to run."""
+    if error is None:
+        os._exit(0)
+    if isinstance(error, SystemExit):
+        os._exit(error.code & 0xFF if isinstance(error.code, int) else bool(error.code))
+    log(f"A process that the model forked raised:\n{format_traceback(error)}")
+    os._exit(1)
 
 
 def _describe(error: BaseException) -> str:

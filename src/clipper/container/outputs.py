@@ -20,6 +20,7 @@ _JSON_SPACE: Final = " \t\r\n"
 _NOT_A_LIST: Final = (
     "Model did not return a list: it returned {} for a batch of {}; return a list, one output per query"
 )
+_TABLE_ADVICE: Final = ": its .values.tolist() is one, with a row per query"
 _WRONG_COUNT: Final = "Expected model to return {} outputs, found {} outputs"
 _NONE: Final = "the model returned None for this query: does the function return a value on every path?"
 _UNFIT: Final = "the model returned {}, which JSON can't hold: return a string, a number, a list or a dict"
@@ -51,7 +52,8 @@ def _items(outputs: object, count: int) -> Sequence[object]:
         plain = outputs.tolist()
     if isinstance(plain, list):
         return plain
-    raise OutputError(_NOT_A_LIST.format(type(outputs).__name__, count))
+    advice = _TABLE_ADVICE if hasattr(getattr(outputs, "values", None), "tolist") else ""
+    raise OutputError(_NOT_A_LIST.format(type(outputs).__name__, count) + advice)
 
 
 def _outcome(output: object) -> Outcome:

@@ -121,14 +121,23 @@ class Executor:
             state.queue.push(flight)
 
     def batch_answered(
-        self, version: ModelVersion, replica: Replica, batch_id: int, outcomes: list[Outcome], now: float
+        self,
+        version: ModelVersion,
+        replica: Replica,
+        batch_id: int,
+        outcomes: list[Outcome],
+        now: float,
+        worked: float = 0.0,
     ) -> bool:
-        """Outcomes of one batch, in the order of its queries; False if they don't fit a batch in flight."""
+        """Outcomes of one batch, in the order of its queries; False if they don't fit a batch in flight.
+
+        ``worked`` is what the container says it took, in seconds; 0 if it does not say.
+        """
         state = self._models.get(version)
         batch = replica.outstanding.get(batch_id)
         if state is None or batch is None or len(batch.flights) != len(outcomes):
             return False
-        flights, seconds = replica.answered(batch_id, now)
+        flights, seconds = replica.answered(batch_id, now, worked)
         state.metrics.batch_done(len(flights), seconds)
         state.measure()
         self._dispatch(state, now)

@@ -11,7 +11,7 @@ BATCH_BYTES = 64 << 20
 """A batch's inputs are cut off here, far below what one message of the wire can hold."""
 
 QUEUE_BYTES = 256 << 20
-"""Inputs that wait for one model version take at most this: far more than is answered within any sensible deadline."""
+"""Inputs that wait for one model version take at most this: more than is answered within any sensible deadline."""
 
 
 class DeadlineQueue:

@@ -101,13 +101,17 @@ class Replica:
         budget = max(0.001, max(flight.deadline for flight in flights) - now)
         self.link.send_batch(batch_id, [f.input for f in flights], min(int(budget * 1e6), 0xFFFFFFFF))
 
-    def answered(self, batch_id: int, now: float) -> tuple[list[Flight], float]:
+    def answered(self, batch_id: int, now: float, worked: float = 0.0) -> tuple[list[Flight], float]:
         """The flights of a batch in flight that was answered, and the seconds it took.
 
-        The clock of a pipelined batch starts when the replica was done with the one before it.
+        The clock of a pipelined batch starts when the replica was done with the one before it. What the container
+        says that it ``worked`` is better: a frontend that is overloaded itself sees answers late, and must not take
+        that for slowness of the replica. A container can only make itself out as faster than it was seen to be.
         """
         batch = self.outstanding.pop(batch_id)
         seconds = now - max(batch.sent_at, self._last_answer)
+        if worked > 0:
+            seconds = min(seconds, worked)
         self._last_answer = now
         self.sizer.observe(seconds, batch.full)
         self.latency.observe(len(batch.flights), seconds)

@@ -63,9 +63,11 @@ class ConnectedReplicas:
         self._joined.set()
         self._report(self.records())
 
-    def answered(self, connection: ContainerConnection, batch_id: int, outcomes: list[Outcome]) -> bool:
+    def answered(
+        self, connection: ContainerConnection, batch_id: int, outcomes: list[Outcome], worked: float
+    ) -> bool:
         version, replica = self._connected[connection]
-        return self._executor.batch_answered(version, replica, batch_id, outcomes, time.monotonic())
+        return self._executor.batch_answered(version, replica, batch_id, outcomes, time.monotonic(), worked)
 
     def draining(self, connection: ContainerConnection) -> None:
         self._executor.replica_draining(self._connected[connection][1])

@@ -22,6 +22,7 @@ from starlette.exceptions import HTTPException
 from clipper.config import Config, load_config
 from clipper.errors import ClipperError, ConfigError, StoreError, Unavailable
 from clipper.management import edge
+from clipper.management.connection import Connection
 from clipper.management.registrar import Registrar
 from clipper.management.routes import ERRORS, Desk, router
 from clipper.store.base import Store
@@ -108,13 +109,14 @@ def _settings(app: FastAPI, config: Config) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         loop="uvloop",
-        http="httptools",
+        http=Connection,
         ws="none",
         lifespan="off",
         log_config=None,
         log_level="warning",
         access_log=False,
         server_header=False,
+        timeout_keep_alive=config.request_timeout,  # type: ignore[arg-type]  # goes to call_later as it is
         timeout_graceful_shutdown=max(1, round(config.drain_timeout)),
     )
 

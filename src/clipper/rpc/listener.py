@@ -35,8 +35,10 @@ class Containers(Protocol):
         """A container that was admitted waits for batches."""
         ...
 
-    def answered(self, connection: ContainerConnection, batch_id: int, outcomes: list[Outcome]) -> bool:
-        """A batch came back; False if the outcomes don't fit it."""
+    def answered(
+        self, connection: ContainerConnection, batch_id: int, outcomes: list[Outcome], worked: float
+    ) -> bool:
+        """A batch came back after ``worked`` seconds in the container (0: not told); False if it doesn't fit."""
         ...
 
     def draining(self, connection: ContainerConnection) -> None: ...
@@ -118,7 +120,9 @@ class ContainerConnection(asyncio.Protocol):
 
     def _serve(self, frame: Frame) -> None:
         if frame.kind == Kind.OUTCOMES:
-            if not self._containers.answered(self, frame.batch_id, wire.decode_outcomes(frame)):
+            if not self._containers.answered(
+                self, frame.batch_id, wire.decode_outcomes(frame), frame.budget_micros / 1e6
+            ):
                 raise WireError(
                     f"{frame.items} outcomes for batch {frame.batch_id}, which is not in flight or of that size"
                 )

@@ -168,11 +168,16 @@ def encode_batch(batch_id: int, inputs: Sequence[Buffer], budget_micros: int) ->
     )
 
 
-def encode_outcomes(batch_id: int, outcomes: Sequence[Outcome]) -> bytes:
-    """The answer to a batch: one outcome for each query, in its order."""
+def encode_outcomes(batch_id: int, outcomes: Sequence[Outcome], worked_micros: int = 0) -> bytes:
+    """The answer to a batch: one outcome for each query, in its order.
+
+    ``worked_micros`` is the time the container spent on it (0: not told); it travels where a batch has its budget.
+    """
     lengths = _encode_lengths([len(data) if ok else len(data) | ERROR_FLAG for ok, data in outcomes])
     payload = (lengths, *(data for _, data in outcomes))
-    return encode_frame(Kind.OUTCOMES, payload, batch_id=batch_id, count=len(outcomes))
+    return encode_frame(
+        Kind.OUTCOMES, payload, batch_id=batch_id, count=len(outcomes), budget_micros=min(worked_micros, 0xFFFFFFFF)
+    )
 
 
 def decode_batch(frame: Frame) -> list[memoryview]:

@@ -179,7 +179,7 @@ def start(runtime, tmp_path, save, environment):
             process = subprocess.Popen(
                 [sys.executable, *(["-c", patched] if patch else [str(runtime)])],
                 env={name: value for name, value in (settings | more).items() if value is not None},
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,  # nobody writes to it, as under a supervisor
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
@@ -189,7 +189,7 @@ def start(runtime, tmp_path, save, environment):
     yield start_container
     for process in started:
         process.kill()
-        process.wait()
+        process.communicate()
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import enum
 import json
 from decimal import Decimal
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -175,6 +176,14 @@ def test_outputs_may_be_any_sequence(outputs, fragments):
 def test_anything_but_a_sequence_names_its_type_and_what_to_return(outputs, name):
     with pytest.raises(OutputError, match=f"not return a list: it returned {name} for a batch of 2; return a list"):
         encode_outputs(outputs, 2)
+
+
+def test_a_table_is_told_the_way_out():
+    table = SimpleNamespace(values=np.array([[1, 2], [3, 4]]))  # all that counts of a pandas DataFrame
+
+    with pytest.raises(OutputError, match=r"return a list, one output per query: its \.values\.tolist\(\) is one"):
+        encode_outputs(table, 2)
+    assert encode_outputs(table.values.tolist(), 2) == [(True, b"[1,2]"), (True, b"[3,4]")]
 
 
 @pytest.mark.parametrize("outputs", [[], ["1"], ["1", "2", "3"], np.array([1.0])])

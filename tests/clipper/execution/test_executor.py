@@ -305,6 +305,19 @@ def test_a_slow_first_batch_does_not_silence_the_replica() -> None:
     assert not any(w.failures for w in waiters)
 
 
+def test_what_the_container_says_it_worked_counts_but_not_for_more_than_was_seen() -> None:
+    stage = Stage(batch_size=1)
+    replica, _ = stage.join()
+    for seen, said, taken in ((0.05, 0.002, 0.002), (0.002, 0.5, 0.002), (0.002, 0.0, 0.002)):
+        stage.submit(b"%f" % stage.now)
+        stage.flush()
+        stage.now += seen
+        batch_id = next(iter(replica.outstanding))
+        outcome = [Outcome(True, b"1")]
+        assert stage.executor.batch_answered(SUM, replica, batch_id, outcome, stage.now, said)
+        assert replica.latency.predict(1) == pytest.approx(taken)
+
+
 def test_a_deleted_version_fails_what_it_had() -> None:
     stage = Stage(batch_size=1)
     _, link = stage.join()

@@ -1,5 +1,12 @@
 import asyncio
+import os
+import re
+import selectors
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +18,7 @@ from clipper.management.frontend import create_app
 from clipper.store.sqlite import SqliteStore
 
 BODY_LIMIT = 10_000
+SECONDS = 30
 
 Post = Callable[[str, object], httpx.Response]
 
@@ -57,3 +65,32 @@ def post(client) -> Post:
         return client.post(f"/admin/{endpoint}", json=body)
 
     return send
+
+
+@contextmanager
+def started(*arguments, **environment):
+    command = [sys.executable, "-m", "clipper.management.frontend", *map(str, arguments)]
+    variables = {**os.environ, **environment}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=variables) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def read_line(process):
+    """The next line of the log, within SECONDS; line by line, so that none waits in a buffer."""
+    line = b""
+    deadline = time.monotonic() + SECONDS
+    with selectors.DefaultSelector() as selector:
+        selector.register(process.stderr, selectors.EVENT_READ)
+        while not line.endswith(b"\n"):
+            assert selector.select(deadline - time.monotonic()), f"no log line within {SECONDS} s after {line!r}"
+            byte = os.read(process.stderr.fileno(), 1)
+            assert byte, f"the process ended after {line!r}"
+            line += byte
+    return line.decode()
+
+
+def wait_for_address(process):
+    return re.search(r"listening on (http://127\.0\.0\.1:\d+) with the store", read_line(process))[1]

@@ -1,52 +1,16 @@
 """The real process on a real socket."""
 
-import os
-import re
-import selectors
 import signal
 import socket
-import subprocess
-import sys
-import time
-from contextlib import contextmanager
 
 import httpx
 import pytest
 
 from clipper.errors import ConfigError
 from clipper.management.frontend import bind
+from tests.clipper.management.conftest import SECONDS, started, wait_for_address
 
 APP = {"name": "hello-world", "input_type": "doubles", "default_output": "-1.0", "latency_slo_micros": 100_000}
-SECONDS = 30
-
-
-@contextmanager
-def started(*arguments, **environment):
-    command = [sys.executable, "-m", "clipper.management.frontend", *map(str, arguments)]
-    variables = {**os.environ, **environment}
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=variables) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
-
-
-def read_line(process):
-    """The next line of the log, within SECONDS; line by line, so that none waits in a buffer."""
-    line = b""
-    deadline = time.monotonic() + SECONDS
-    with selectors.DefaultSelector() as selector:
-        selector.register(process.stderr, selectors.EVENT_READ)
-        while not line.endswith(b"\n"):
-            assert selector.select(deadline - time.monotonic()), f"no log line within {SECONDS} s after {line!r}"
-            byte = os.read(process.stderr.fileno(), 1)
-            assert byte, f"the process ended after {line!r}"
-            line += byte
-    return line.decode()
-
-
-def wait_for_address(process):
-    return re.search(r"listening on (http://127\.0\.0\.1:\d+) with the store", read_line(process))[1]
 
 
 def test_what_was_registered_survives_kill_9(tmp_path):

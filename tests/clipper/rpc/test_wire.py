@@ -242,3 +242,10 @@ def test_limits_of_the_document_are_ours():
     assert wire.MAX_OUTCOMES == 2**28
     assert f"Protocol version {wire.PROTOCOL_VERSION}." in document
     assert "2^30 bytes; of OUTCOMES 2^28" in document
+
+
+def test_outcomes_tell_how_long_the_container_worked():
+    (frame,) = wire.FrameReader().feed(wire.encode_outcomes(7, [wire.Outcome(True, b"1")], 12_345))
+    assert (frame.batch_id, frame.budget_micros) == (7, 12_345)
+    (frame,) = wire.FrameReader().feed(wire.encode_outcomes(7, [wire.Outcome(True, b"1")], 2**40))
+    assert frame.budget_micros == 2**32 - 1
