@@ -88,7 +88,7 @@ def predict(
 ) -> None:
     """Ask an application. The output goes to standard output, the reason of a default to standard error."""
     with terminal.connected() as connection:
-        value = read_input(input_, _input_type(connection, app_name), batch)
+        value = read_input(input_, application(connection, app_name)["input_type"], batch)
         if batch:
             answers = connection.predict_batch(app_name, value, user, version)
         else:
@@ -117,12 +117,13 @@ def read_input(text: str, input_type: str, batch: bool) -> Any:
     return _json(text)
 
 
-def _input_type(connection: ClipperConnection, app_name: str) -> str:
-    app = connection.get_app_info(app_name)
-    if app is None:
-        known = ", ".join(connection.get_all_apps()) or "none"
-        raise ClipperException(f"There is no application {app_name!r}. Registered: {known}")
-    return str(app["input_type"])
+def application(connection: ClipperConnection, name: str) -> dict[str, Any]:
+    """What is registered of an application."""
+    known: dict[str, dict[str, Any]] = {each["name"]: each for each in connection.get_all_apps(verbose=True)}
+    if name not in known:
+        names = ", ".join(known) or "none"
+        raise ClipperException(f"There is no application {name!r}: `clipper register` makes one. Registered: {names}")
+    return known[name]
 
 
 def _json(text: str) -> Any:

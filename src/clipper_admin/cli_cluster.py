@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -12,11 +12,21 @@ from clipper_admin.cli_terminal import FAILED, Terminal, add_command, table
 from clipper_admin.connection import DEFAULT_PREDICTION_CACHE_SIZE_BYTES, ClipperConnection
 from clipper_admin.exceptions import ClipperException
 from clipper_admin.log_lines import follow, last_lines
+from clipper_admin.managers import lifecycle
+from clipper_admin.managers.folders import Cluster
 from clipper_admin.managers.local import LocalContainerManager
 
-QueryPort = Annotated[int, typer.Option(envvar="CLIPPER_QUERY_PORT", help="Where applications ask; 0: any free.")]
-ManagementPort = Annotated[int, typer.Option(envvar="CLIPPER_MANAGEMENT_PORT", help="Where /admin is; 0: any free.")]
-RpcPort = Annotated[int, typer.Option(envvar="CLIPPER_RPC_PORT", help="Where containers connect; 0: any free.")]
+FIRST_START: Final = Cluster("127.0.0.1", 1337, 1338, 7000, frontends=1, sockets="")
+
+QueryPort = Annotated[
+    int | None, typer.Option(envvar="CLIPPER_QUERY_PORT", help="Where applications ask; 0: any free. [1337]")
+]
+ManagementPort = Annotated[
+    int | None, typer.Option(envvar="CLIPPER_MANAGEMENT_PORT", help="Where /admin is; 0: any free. [1338]")
+]
+RpcPort = Annotated[
+    int | None, typer.Option(envvar="CLIPPER_RPC_PORT", help="Where containers connect; 0: any free. [7000]")
+]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -29,30 +39,52 @@ def add_to(app: typer.Typer) -> None:
     )
     add_command(app, "stop", stop, "clipper stop", "clipper stop --keep-state")
     add_command(app, "status", status, "clipper status", "clipper status --output json | jq .query")
-    add_command(app, "logs", logs, "clipper logs", "clipper logs query-frontend-0 -f")
+    add_command(
+        app, "logs", logs, "clipper logs", "clipper logs query-frontend-0 -f", "clipper logs -o json | jq .line"
+    )
     add_command(app, "doctor", examine, "clipper doctor")
     add_command(app, "quickstart", quickstart_, "clipper quickstart")
 
 
 def start(
     terminal: Terminal,
-    query_port: QueryPort = 1337,
-    management_port: ManagementPort = 1338,
-    rpc_port: RpcPort = 7000,
-    frontends: Annotated[int, typer.Option(help="Query frontends that share the query port.")] = 1,
+    query_port: QueryPort = None,
+    management_port: ManagementPort = None,
+    rpc_port: RpcPort = None,
+    frontends: Annotated[int | None, typer.Option(help="Query frontends that share the query port. [1]")] = None,
     cache_size: Annotated[int, typer.Option(help="Bytes of prediction cache; 0: off.")] = (
         DEFAULT_PREDICTION_CACHE_SIZE_BYTES
     ),
 ) -> None:
-    """Start a cluster on this machine. It runs until `clipper stop`."""
-    connection = ClipperConnection(terminal.manager(query_port, management_port, rpc_port))
-    connection.start_clipper(cache_size=cache_size, num_frontend_replicas=frontends)
+    """Start a cluster on this machine, or take up one that was stopped or has died. It runs until `clipper stop`.
+
+    Ports and frontends not given are as they were when it was last started; the first time, as in square brackets.
+    """
+    folder = terminal.folder
+    if lifecycle.control(folder).running():
+        raise ClipperException(
+            f"Cluster {terminal.cluster} runs already: {terminal.command('status')} shows it, "
+            f"{terminal.command('stop')} stops it"
+        )
+    before = folder.read() or FIRST_START
+    manager = terminal.manager(
+        _given(query_port, before.query_port),
+        _given(management_port, before.management_port),
+        _given(rpc_port, before.rpc_port),
+        before.host,
+    )
+    connection = ClipperConnection(manager)
+    connection.start_clipper(cache_size=cache_size, num_frontend_replicas=_given(frontends, before.frontends))
     query, management = connection.cm.get_query_addr(), connection.cm.get_admin_addr()
     connection.close()
     terminal.show(
         {"cluster": terminal.cluster, "query": query, "management": management},
         f"Cluster {terminal.cluster} answers at http://{query}, and is managed at http://{management}",
     )
+
+
+def _given(option: int | None, before: int) -> int:
+    return before if option is None else option
 
 
 def stop(
@@ -62,19 +94,21 @@ def stop(
     ] = False,
     now: Annotated[bool, typer.Option("--now", help="Don't wait for queries under way.")] = False,
 ) -> None:
-    """Stop a cluster and all its models."""
-    ClipperConnection(terminal.manager()).stop_all(graceful=not now, keep_state=keep_state)
+    """Stop a cluster and all its models. That there is none is fine."""
+    if terminal.folder.path.exists():
+        ClipperConnection(terminal.manager()).stop_all(graceful=not now, keep_state=keep_state)
+    else:
+        terminal.note(f"There is no cluster {terminal.cluster} in {terminal.manager().home} to stop")
     terminal.show({"cluster": terminal.cluster, "running": False})
 
 
 def status(terminal: Terminal) -> None:
     """Show whether a cluster runs, and its processes. Exits 1 if it does not run or does not answer."""
-    manager = terminal.manager()
     try:
-        manager.connect()
-    except ClipperException as error:
+        manager = terminal.running()
+    except ClipperException:
         terminal.show({"cluster": terminal.cluster, "running": False, "ready": False})
-        raise ClipperException(f"{error} (or `clipper start`)") from error
+        raise
     state, refusal = _observe(terminal, manager)
     rows = [(each["program"], each["state"], each["pid"], each["uptime"]) for each in state["processes"]]
     if not terminal.is_json:
@@ -113,7 +147,7 @@ def logs(
     follow_: Annotated[bool, typer.Option("--follow", "-f", help="Go on showing lines as they come.")] = False,
     lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="How many of the last lines to show.")] = 50,
 ) -> None:
-    """Show the logs of a cluster's programs, running or not."""
+    """Show the logs of a cluster's programs, running or not. With --output json, one JSON object a line."""
     manager = terminal.manager()
     programs = [program] if program else manager.programs()
     if not programs:

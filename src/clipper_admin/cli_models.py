@@ -1,4 +1,4 @@
-"""``clipper models | deploy | scale | rollback``."""
+"""``clipper models | deploy | undeploy | scale | rollback``."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from clipper_admin.cli_applications import application
 from clipper_admin.cli_terminal import Terminal, add_command, table
 from clipper_admin.connection import ClipperConnection
 from clipper_admin.deployers.python import deploy_python_closure
@@ -26,6 +27,7 @@ def add_to(app: typer.Typer) -> None:
         "clipper deploy sums:feature_sum --name sum-model --version 1 --input-type doubles --link hello-world",
         "clipper deploy shop.model:best.predict --name shop --version 2 --input-type floats --pkg scikit-learn",
     )
+    add_command(app, "undeploy", undeploy, "clipper undeploy sum-model", "clipper undeploy sum-model 2")
     add_command(app, "scale", scale, "clipper scale sum-model 4", "clipper scale sum-model 0 --version 1")
     add_command(app, "rollback", rollback, "clipper rollback sum-model", "clipper rollback sum-model 3")
 
@@ -93,9 +95,7 @@ def deploy(
 
 def _check_link(connection: ClipperConnection, app_name: str, model_name: str, input_type: str) -> bool:
     """Whether the link is to be made still; raises, before anything is deployed, if it could not be."""
-    app = connection.get_app_info(app_name)
-    if app is None:
-        raise ClipperException(f"There is no application {app_name!r} to link to: `clipper register` it first")
+    app = application(connection, app_name)
     if app["input_type"] != canonical_input_type(input_type):
         raise ClipperException(
             f"Application {app_name!r} takes {app['input_type']}, not {canonical_input_type(input_type)}: "
@@ -108,6 +108,36 @@ def _check_link(connection: ClipperConnection, app_name: str, model_name: str, i
             "first, or deploy without --link"
         )
     return not app["linked_models"]
+
+
+def undeploy(
+    terminal: Terminal,
+    model_name: ModelName,
+    version: Annotated[str | None, typer.Argument(help="Of this version only; all versions if not given.")] = None,
+) -> None:
+    """Stop all replicas of a model, or of one version of it, and forget what was registered."""
+    with terminal.connected() as connection:
+        found = _versions(connection, model_name)
+        if version:
+            connection.stop_versioned_models({model_name: [version]})
+        elif found:
+            connection.stop_models([model_name])
+        else:
+            raise ClipperException(f"There is no model {model_name!r}: {terminal.command('models')} lists them")
+    stopped = [version] if version else found
+    text = f"Stopped {', '.join(f'{model_name}:{each}' for each in stopped)}"
+    terminal.show({"model_name": model_name, "stopped": stopped}, text)
+
+
+def _versions(connection: ClipperConnection, model_name: str) -> list[str]:
+    """Those registered, and those that a deploy which was killed has left behind."""
+    registered = [
+        str(each["model_version"])
+        for each in connection.get_all_models(verbose=True)
+        if each["model_name"] == model_name
+    ]
+    left = connection.cm.get_running_versions(model_name)
+    return registered + [each for each in left if each not in registered]
 
 
 def scale(

@@ -6,7 +6,11 @@ import enum
 import inspect
 import json
 import logging
+import os
+import shlex
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,9 +24,12 @@ from rich.text import Text
 
 from clipper_admin.connection import ClipperConnection
 from clipper_admin.exceptions import ClipperException
-from clipper_admin.managers.local import LocalContainerManager
+from clipper_admin.managers.folders import ClusterFolder
+from clipper_admin.managers.local import LocalContainerManager, running_clusters
 
 FAILED: Final = 1
+TERMINATED: Final = 128 + signal.SIGTERM
+DEFAULT_CLUSTER: Final = "default-cluster"
 _EVERYWHERE: Final = "Options of every command"
 _LOGGER: Final = logging.getLogger("clipper_admin")
 
@@ -45,14 +52,38 @@ class Terminal:
         return self.output is Output.JSON
 
     def manager(
-        self, query_port: int = 1337, management_port: int = 1338, rpc_port: int = 7000
+        self, query_port: int = 1337, management_port: int = 1338, rpc_port: int = 7000, host: str = "127.0.0.1"
     ) -> LocalContainerManager:
-        return LocalContainerManager(self.cluster, query_port, management_port, rpc_port, home=self.home)
+        return LocalContainerManager(self.cluster, query_port, management_port, rpc_port, self.home, host)
+
+    @property
+    def folder(self) -> ClusterFolder:
+        """What the cluster keeps on disk, if there is one."""
+        return ClusterFolder(self.manager().home / "clusters" / self.cluster)
+
+    def command(self, name: str) -> str:
+        """How to call a command for this cluster."""
+        options = [] if self.cluster == DEFAULT_CLUSTER else ["--cluster", self.cluster]
+        options += [] if self.home is None else ["--home", str(self.home)]
+        return f"`{shlex.join(['clipper', name, *options])}`"
+
+    def running(self) -> LocalContainerManager:
+        """The manager of the cluster, which runs."""
+        manager = self.manager()
+        try:
+            manager.connect()
+        except ClipperException as error:
+            others = ", ".join(running_clusters(manager.home)) or "none"
+            raise ClipperException(
+                f"Cluster {self.cluster} is not running (home: {manager.home}; clusters running there: {others}): "
+                f"{self.command('start')} starts it"
+            ) from error
+        return manager
 
     @contextmanager
     def connected(self) -> Iterator[ClipperConnection]:
         """A connection to the running cluster, closed with the command."""
-        connection = ClipperConnection(self.manager())
+        connection = ClipperConnection(self.running())
         with _log_level(logging.WARNING):  # that it is connected goes without saying here
             connection.connect()
         try:
@@ -113,7 +144,7 @@ def add_command(app: typer.Typer, name: str, function: Callable[..., None], *exa
 def _terminal(
     cluster: Annotated[
         str, typer.Option(envvar="CLIPPER_CLUSTER", help="Name of the cluster.", rich_help_panel=_EVERYWHERE)
-    ] = "default-cluster",
+    ] = DEFAULT_CLUSTER,
     home: Annotated[
         Path | None,
         typer.Option(envvar="CLIPPER_HOME", help="Folder of all clusters [~/.clipper].", rich_help_panel=_EVERYWHERE),
@@ -127,15 +158,44 @@ def _terminal(
 
 def _run(step: Callable[[], None]) -> None:
     """Runs a command; what it raises on purpose becomes one block on standard error and exit code 1."""
-    with _log_lines():
+    with _log_lines(), _sigterm_raises():
         try:
             step()
         except ClipperException as error:
             show_error(error.msg)
             raise typer.Exit(FAILED) from None
+        except _Terminated:
+            raise typer.Exit(TERMINATED) from None
         except BrokenPipeError:
-            sys.stderr.close()  # the reader of our output has left, as `head` does
-            raise typer.Exit(FAILED) from None
+            _discard_output()  # its reader has seen enough and left, as `head` does
+
+
+class _Terminated(BaseException):
+    """SIGTERM came: everything under way cleans up as after Ctrl-C."""
+
+
+@contextmanager
+def _sigterm_raises() -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals are not for this thread
+        return
+
+    def terminate(*_: object) -> None:
+        signal.signal(signal.SIGTERM, lambda *_: None)  # a second one must not cut the cleaning up short
+        raise _Terminated
+
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _discard_output() -> None:
+    """What is still to be flushed at exit goes nowhere, instead of failing again."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 class _Lines(logging.Handler):

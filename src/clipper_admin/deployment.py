@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pprint
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
+from clipper_admin import limits
 from clipper_admin.exceptions import ClipperException
 from clipper_admin.models import Models
 from clipper_admin.names import canonical_input_type, check_model, version_text
@@ -26,10 +28,16 @@ class Deployment(Models):
         batch_size: int = -1,
         pkgs_to_install: Sequence[str] | None = None,
     ) -> None:
-        """``build_model``, then ``deploy_model``."""
-        self.check_deployable(name, version, input_type, num_replicas, batch_size)
-        image = self.build_model(name, version, model_data_path, base_image, container_registry, pkgs_to_install)
-        self.deploy_model(name, version, input_type, image, labels, num_replicas, batch_size)
+        """``build_model``, then ``deploy_model``; if either fails nothing of this version is left."""
+        self.check_deployable(name, version, input_type, num_replicas, batch_size, labels)
+        version, image = version_text(version), None
+        with self._alone_with(name, version):
+            try:
+                image = self._build(name, version, model_data_path, base_image, container_registry, pkgs_to_install)
+                self._deploy(name, version, input_type, image, labels, num_replicas, batch_size)
+            except BaseException:
+                self._take_back(name, version, image, lambda: self.cm.stop_models({name: [version]}))
+                raise
 
     def build_model(
         self,
@@ -47,9 +55,8 @@ class Deployment(Models):
         """
         version = version_text(version)
         check_model(name, version)
-        if isinstance(pkgs_to_install, str):
-            raise ClipperException(f"pkgs_to_install must be a list of packages: write [{pkgs_to_install!r}]")
-        return self.cm.build_image(name, version, model_data_path, base_image, container_registry, pkgs_to_install)
+        with self.cm.deploying(name, version):
+            return self._build(name, version, model_data_path, base_image, container_registry, pkgs_to_install)
 
     def deploy_model(
         self,
@@ -63,41 +70,46 @@ class Deployment(Models):
     ) -> None:
         """Starts replicas and, once the first is ready, makes the version the current one.
 
-        Until then the version before it answers. If anything fails nothing of this version is left running.
+        Until then the version before it answers. If anything fails nothing of this version is left running; the
+        image stays. Replicas that a deploy cut short (a killed session) has left of it are stopped first.
         """
+        self.check_deployable(name, version, input_type, num_replicas, batch_size, labels)
         version = version_text(version)
-        self.check_deployable(name, version, input_type, num_replicas, batch_size)
-        self.cm.deploy_model(name, version, canonical_input_type(input_type), image, num_replicas)
-        try:
-            self.register_model(name, version, input_type, image, labels, batch_size)
-        except BaseException:
-            self._stop_unregistered(name, version)
-            raise
-        self.logger.info("Done deploying model %s:%s.", name, version)
+        with self._alone_with(name, version):
+            try:
+                self._deploy(name, version, input_type, image, labels, num_replicas, batch_size)
+            except BaseException:
+                self._take_back(name, version, image, lambda: self._stop_replicas(name, version, input_type, image))
+                raise
 
     def check_deployable(
-        self, name: str, version: str | int, input_type: str, num_replicas: int = 1, batch_size: int = -1
+        self,
+        name: str,
+        version: str | int,
+        input_type: str,
+        num_replicas: int = 1,
+        batch_size: int = -1,
+        labels: Sequence[str] | None = None,
     ) -> None:
         """Raises for what a deploy would be refused for, before anything is built or started."""
         version = version_text(version)
         check_model(name, version)
-        canonical_input_type(input_type)
-        if num_replicas < 1:
-            raise ClipperException(f"num_replicas must be 1 or more, not {num_replicas}: nothing could be answered")
-        if batch_size < 1 and batch_size != -1:
-            raise ClipperException("The batch size must be positive or DEFAULT_BATCH_SIZE, which is -1")
-        if self._model(name, version) is not None:
-            raise ClipperException(
-                f"model with name '{name}' and version '{version}' already exists: deploy it as another version, or "
-                f"stop this one first with stop_versioned_models({{{name!r}: [{version!r}]}})"
-            )
+        limits.whole_number("num_replicas", num_replicas, least=1)
+        limits.batch_size(batch_size)
+        limits.labels(labels)
+        self._check_linked_apps(name, canonical_input_type(input_type))
+        self._refuse_registered(name, version)
 
     def stop_models(self, model_names: Sequence[str]) -> None:
-        """Stops and unregisters every version of the named models."""
+        """Stops and unregisters every version of the named models, those included that a killed session has left."""
         versions = self._registered(model_names)
         for name in _names(model_names):
-            if name not in versions:
+            registered = versions.get(name, [])
+            if not registered:
                 self.logger.warning("Model %s is not registered with Clipper.", name)
+            orphans = [each for each in self.cm.get_running_versions(name) if each not in registered]
+            if orphans:
+                versions[name] = [*registered, *orphans]
         self._stop(versions)
 
     def stop_versioned_models(self, model_versions_dict: Mapping[str, Sequence[str | int]]) -> None:
@@ -154,15 +166,82 @@ class Deployment(Models):
                 versions.setdefault(model["model_name"], []).append(model["model_version"])
         return versions
 
-    def _stop_unregistered(self, name: str, version: str) -> None:
-        """Takes back what a failed deploy started, unless somebody else has registered it meanwhile."""
+    @contextmanager
+    def _alone_with(self, name: str, version: str) -> Iterator[None]:
+        """No other session deploys the version meanwhile, and none has registered it."""
+        with self.cm.deploying(name, version):
+            self._refuse_registered(name, version)
+            yield
+
+    def _refuse_registered(self, name: str, version: str) -> None:
+        if self._model(name, version) is not None:
+            raise ClipperException(
+                f"model with name '{name}' and version '{version}' already exists: deploy it as another version, or "
+                f"stop this one first with stop_versioned_models({{{name!r}: [{version!r}]}})"
+            )
+
+    def _check_linked_apps(self, name: str, input_type: str) -> None:
+        for app in self.frontends.admin_json("get_all_applications", verbose=True):
+            if name in app["linked_models"] and app["input_type"] != input_type:
+                raise ClipperException(
+                    f"Model with name '{name}' is already linked to app '{app['name']}' using input type "
+                    f"'{app['input_type']}': deploy this version with that type, not '{input_type}', or unlink it"
+                )
+
+    def _build(
+        self,
+        name: str,
+        version: str,
+        model_data_path: str,
+        base_image: str,
+        container_registry: str | None,
+        pkgs_to_install: Sequence[str] | None,
+    ) -> str:
+        if isinstance(pkgs_to_install, str):
+            raise ClipperException(f"pkgs_to_install must be a list of packages: write [{pkgs_to_install!r}]")
+        if self.connected and self._has_orphans(name, version):
+            self.cm.stop_models({name: [version]})
+        return self.cm.build_image(name, version, model_data_path, base_image, container_registry, pkgs_to_install)
+
+    def _deploy(
+        self,
+        name: str,
+        version: str,
+        input_type: str,
+        image: str,
+        labels: Sequence[str] | None,
+        num_replicas: int,
+        batch_size: int,
+    ) -> None:
+        if self._has_orphans(name, version):
+            self._stop_replicas(name, version, input_type, image)
+        self.cm.deploy_model(name, version, canonical_input_type(input_type), image, num_replicas)
+        self.register_model(name, version, input_type, image, labels, batch_size)
+        self.logger.info("Done deploying model %s:%s.", name, version)
+
+    def _has_orphans(self, name: str, version: str) -> bool:
+        """Whether replicas run of a version nobody registered: to be asked by the only session that deploys it."""
+        count = self.cm.get_num_replicas(name, version)
+        if not count or self._model(name, version) is not None:
+            return False
+        self.logger.warning("Stopping %d replicas of %s:%s that a deploy cut short has left", count, name, version)
+        return True
+
+    def _stop_replicas(self, name: str, version: str, input_type: str, image: str) -> None:
+        """Stops all replicas of a version but keeps its image, which was not built by the deploy under way."""
+        if self.cm.get_num_replicas(name, version):
+            self.cm.set_num_replicas(name, version, canonical_input_type(input_type), image, 0)
+
+    def _take_back(self, name: str, version: str, image: str | None, stop: Callable[[], None]) -> None:
+        """Undoes a failed deploy, unless the version got registered with our image: then only the answer was lost."""
         try:
-            if self._model(name, version) is not None:
+            model = self._model(name, version)
+            if model is not None and model["container_name"] == image:
                 return
         except ClipperException:
             self.logger.debug("The management frontend can't say whether %s:%s is registered", name, version)
         try:
-            self.cm.stop_models({name: [version]})
+            stop()
         except ClipperException as error:
             self.logger.warning("The replicas of %s:%s could not be stopped: %s", name, version, error)
 

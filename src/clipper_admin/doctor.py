@@ -29,12 +29,16 @@ LEAST_DISK_BYTES: Final = 1 << 30
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """``advice`` is what to do if it is not ``ok``."""
+    """``advice`` is what to do; there is none if it is ``ok``."""
 
     subject: str
     ok: bool
     finding: str
     advice: str = ""
+
+
+def _found(subject: str, ok: bool, finding: str, advice: str) -> Finding:
+    return Finding(subject, ok, finding, "" if ok else advice)
 
 
 def examine(manager: LocalContainerManager) -> list[Finding]:
@@ -54,7 +58,7 @@ def check_python(version: Sequence[int] = sys.version_info[:3]) -> Finding:
     least = ".".join(map(str, LEAST_PYTHON))
     advice = f"install Python {least} or later, and Clipper in it"
     finding = f"{platform.python_implementation()} {'.'.join(map(str, version))} at {sys.executable}"
-    return Finding("python", tuple(version[:2]) >= LEAST_PYTHON, finding, advice)
+    return _found("python", tuple(version[:2]) >= LEAST_PYTHON, finding, advice)
 
 
 def check_packages(requirements: list[str]) -> Iterator[Finding]:
@@ -97,7 +101,7 @@ def check_home(home: Path) -> Finding:
 def check_disk(home: Path) -> Finding:
     free = shutil.disk_usage(_existing(home)).free
     advice = f"free some space there ({LEAST_DISK_BYTES >> 30} GiB at least), or choose another folder with --home"
-    return Finding("disk", free >= LEAST_DISK_BYTES, f"{free / (1 << 30):.1f} GiB free at {home}", advice)
+    return _found("disk", free >= LEAST_DISK_BYTES, f"{free / (1 << 30):.1f} GiB free at {home}", advice)
 
 
 def check_sockets(cluster: Path) -> Finding:

@@ -7,8 +7,11 @@ import sys
 from collections.abc import MutableMapping
 from typing import Any
 
+_NAME = "clipper_admin"
 FORMAT = "%(asctime)s %(levelname)-8s [%(filename)s:%(lineno)d] %(message)s"
 DATE_FORMAT = "%y-%m-%d:%H:%M:%S"
+SHOWN = logging.INFO - 1
+"""Lets INFO pass, and can be told from a level that the application has chosen."""
 
 
 class ConsoleHandler(logging.Handler):
@@ -23,7 +26,15 @@ class ConsoleHandler(logging.Handler):
             self.handleError(record)
 
 
-class ClusterLogger(logging.LoggerAdapter[logging.Logger]):
+class SessionLogger(logging.LoggerAdapter[logging.Logger]):
+    """Logs for a session that may set up logging at any time; from then on its levels count and not ours."""
+
+    def isEnabledFor(self, level: int) -> bool:
+        _give_way()
+        return super().isEnabledFor(level)
+
+
+class ClusterLogger(SessionLogger):
     """Begins every line with the name of the cluster it is about."""
 
     def __init__(self, logger: logging.Logger, cluster: str) -> None:
@@ -34,12 +45,18 @@ class ClusterLogger(logging.LoggerAdapter[logging.Logger]):
         return f"[{self.cluster}] {msg}", kwargs
 
 
-def show_on_console(name: str = "clipper_admin") -> None:
-    """Makes the INFO lines of the named logger visible, unless its application has its own wishes already."""
-    logger = logging.getLogger(name)
+def show_on_console() -> None:
+    """Makes Clipper's INFO lines visible, unless the application has its own wishes already."""
+    logger = logging.getLogger(_NAME)
     if logger.handlers or logger.level != logging.NOTSET or logging.getLogger().handlers:
         return
     handler = ConsoleHandler()
     handler.setFormatter(logging.Formatter(FORMAT, DATE_FORMAT))
     logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
+    logger.setLevel(SHOWN)
+
+
+def _give_way() -> None:
+    logger = logging.getLogger(_NAME)
+    if logger.level == SHOWN and logging.getLogger().handlers:
+        logger.setLevel(logging.NOTSET)

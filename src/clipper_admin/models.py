@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from clipper_admin import limits
 from clipper_admin.exceptions import ClipperException
 from clipper_admin.names import NO_CONTAINER, version_text
 from clipper_admin.session import Session
@@ -31,11 +32,11 @@ class Models(Session):
             "add_model",
             model_name=name,
             model_version=version,
-            labels=[] if labels is None else labels,
+            labels=limits.labels(labels),
             input_type=input_type,
             container_name=image or NO_CONTAINER,
             model_data_path="DEPRECATED",
-            batch_size=batch_size,
+            batch_size=limits.batch_size(batch_size),
         )
         self.logger.info("Successfully registered model %s:%s", name, version)
 
@@ -87,8 +88,7 @@ class Models(Session):
             raise ClipperException(f"Cannot add container for non-registered model {name}:{version}")
         if model["container_name"] == NO_CONTAINER:
             raise ClipperException(f"Cannot resize the replica set for containerless model {name}:{version}")
-        if num_replicas < 0:
-            raise ClipperException(f"num_replicas must be 0 or more, not {num_replicas} (model {name}:{version})")
+        num_replicas = limits.whole_number("num_replicas", num_replicas)
         self.cm.set_num_replicas(name, version, model["input_type"], model["container_name"], num_replicas)
 
     def set_model_version(self, name: str, version: str | int, num_replicas: int | None = None) -> None:
@@ -109,7 +109,8 @@ class Models(Session):
         frontends.admin("set_model_version", model_name=name, model_version=version)
 
     def _scale_for_switch(self, name: str, version: str, num_replicas: int | None) -> None:
-        wanted = self.cm.get_num_replicas(name, version) if num_replicas is None else num_replicas
+        given = None if num_replicas is None else limits.whole_number("num_replicas", num_replicas)
+        wanted = self.cm.get_num_replicas(name, version) if given is None else given
         if wanted == 0:
             raise ClipperException(
                 f"Model {name}:{version} would have no replica and every query its default output. "

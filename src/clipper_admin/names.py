@@ -27,6 +27,11 @@ def check_model(name: str, version: str) -> None:
     _check_label(version, "version")
 
 
+def may_have_image(name: str, version: str) -> bool:
+    """Whether ``check_model`` passes: others can be registered (without a container), but not built or deployed."""
+    return all(len(each) <= _LONGEST_NAME and _DNS_LABEL.fullmatch(each) is not None for each in (name, version))
+
+
 def _check_label(value: str, what: str) -> None:
     if not isinstance(value, str):
         raise ClipperException(f"Invalid value: {value!r}: a model {what} must be a str, not {type(value).__name__}")

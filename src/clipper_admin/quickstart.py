@@ -41,12 +41,12 @@ def run(home: Path | None, say: Say) -> dict[str, Any]:
         _deploy(connection, say)
         answer = _ask(connection.get_query_addr(), say)
         _come_back(LocalContainerManager(CLUSTER, home=home), say)
+        say(">>> clipper_conn.stop_all()")
+        connection.stop_all()
     except BaseException:
         say("Stopping what was started")
         connection.stop_all(graceful=False)
         raise
-    say(">>> clipper_conn.stop_all()")
-    connection.stop_all()
     return answer
 
 

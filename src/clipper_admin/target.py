@@ -33,7 +33,7 @@ def load_target(target: str) -> Callable[[Any], Any]:
 
 
 def _import(name: str) -> Any:
-    here = os.getcwd()
+    here = _current_directory()
     if here not in sys.path:
         sys.path.insert(0, here)
     try:
@@ -44,6 +44,16 @@ def _import(name: str) -> Any:
         raise _failed(name, error) from error
     except (Exception, SystemExit) as error:
         raise _failed(name, error) from error
+
+
+def _current_directory() -> str:
+    try:
+        return os.getcwd()
+    except OSError as error:
+        raise ClipperException(
+            f"The current directory can't be read ({error.strerror}): it was removed, perhaps. Change to the one "
+            "that holds the module"
+        ) from None
 
 
 def _failed(name: str, error: BaseException) -> ClipperException:

@@ -2,6 +2,7 @@
 
 import json
 import threading
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -171,6 +172,7 @@ class RecordingManager:
     replicas: dict = field(default_factory=dict)
     fails: dict = field(default_factory=dict)
     seen: list = field(default_factory=list)
+    deployer: object = field(default_factory=threading.Lock)
 
     def _note(self, name, *args):
         self.calls.append((name, *args))
@@ -183,6 +185,14 @@ class RecordingManager:
     def connect(self):
         self._note("connect")
 
+    @contextmanager
+    def deploying(self, name, version):
+        assert self.deployer.acquire(timeout=10)
+        try:
+            yield
+        finally:
+            self.deployer.release()
+
     def build_image(self, name, version, model_data_path, base_image, container_registry, pkgs_to_install):
         self._note("build_image", name, version, base_image, container_registry, pkgs_to_install)
         self.seen.append(model_data_path)
@@ -194,6 +204,9 @@ class RecordingManager:
 
     def get_num_replicas(self, name, version):
         return self.replicas.get((name, version), 0)
+
+    def get_running_versions(self, name):
+        return [version for model, version in self.replicas if model == name]
 
     def set_num_replicas(self, name, version, input_type, image, num_replicas):
         self._note("set_num_replicas", name, version, input_type, image, num_replicas)

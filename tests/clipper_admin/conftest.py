@@ -40,6 +40,8 @@ def clipper(manager, monkeypatch, tmp_path):
     """Runs ``clipper ...``; checks the exit code; the result."""
     monkeypatch.setattr("clipper_admin.cli_terminal.LocalContainerManager", lambda *args, **options: manager)
     monkeypatch.chdir(tmp_path)
+    manager.home = tmp_path
+    (tmp_path / "clusters" / "default-cluster").mkdir(parents=True)
     manager.process_table = lambda: [Process("query-frontend-0", "RUNNING", 7, 1, 60)]
     manager.programs = lambda: ["management-frontend", "query-frontend-0"]
     manager.log_path = lambda program: tmp_path / f"{program}.log"

@@ -2,15 +2,17 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 
 import pytest
 
+from clipper_admin.managers.folders import Cluster, ClusterFolder
 from clipper_admin.version import __version__
 
 COMMANDS = ["start", "stop", "status", "apps", "models", "register", "link", "unlink", "deploy", "predict", "scale"]
-COMMANDS += ["rollback", "logs", "quickstart", "doctor"]
+COMMANDS += ["undeploy", "rollback", "logs", "quickstart", "doctor"]
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -41,16 +43,57 @@ def test_start(answered, manager, server):
     assert manager.calls[0][-1] == 2
 
 
+def test_a_cluster_that_runs_is_not_started(clipper, manager, monkeypatch):
+    monkeypatch.setattr("clipper_admin.managers.supervisor.Supervisor.running", lambda self: True)
+    stderr = clipper("start", "--cluster", "second", exit_code=1).stderr
+    assert stderr.startswith("Error: Cluster second runs already: `clipper status --cluster second` shows it, ")
+    assert manager.calls == []
+
+
+@pytest.fixture
+def made(clipper, manager, monkeypatch):
+    """The arguments of every manager that the commands make; all are ``manager``."""
+    made = []
+    monkeypatch.setattr(
+        "clipper_admin.cli_terminal.LocalContainerManager", lambda *args, **_: (made.append(args), manager)[1]
+    )
+    return made
+
+
+def test_what_is_not_given_is_as_before(clipper, made, manager, tmp_path):
+    clipper("start")
+    assert made[-1] == ("default-cluster", 1337, 1338, 7000, None, "127.0.0.1")
+    assert manager.calls[-1][-1] == 1
+    folder = ClusterFolder(tmp_path / "clusters" / "default-cluster")
+    folder.write(Cluster("127.0.0.9", 14337, 14338, 17000, frontends=2, sockets=""))
+    clipper("start", "--management-port", "0")
+    assert made[-1] == ("default-cluster", 14337, 0, 17000, None, "127.0.0.9")
+    assert manager.calls[-1][-1] == 2
+    clipper("start", "--frontends", "1")
+    assert manager.calls[-1][-1] == 1
+
+
 def test_stop(clipper, manager):
     clipper("stop", "--now", "--keep-state")
     assert manager.calls == [("stop_all", False, True)]
 
 
-def test_a_failure_is_one_block_on_standard_error(clipper, manager):
-    manager.fails["connect"] = "Cluster default-cluster is not running"
-    result = clipper("apps", exit_code=1)
+def test_stopping_what_is_not_there_says_only_that(clipper, answered, manager, tmp_path):
+    (tmp_path / "clusters" / "default-cluster").rmdir()
+    assert clipper("stop").stderr == f"There is no cluster default-cluster in {tmp_path} to stop\n"
+    assert answered("stop") == {"cluster": "default-cluster", "running": False}
+    assert manager.calls == []
+
+
+@pytest.mark.parametrize("command", [["apps"], ["models"], ["status"], ["predict", "a", "[1]"], ["undeploy", "m"]])
+def test_a_cluster_that_does_not_run_is_one_block_on_standard_error(clipper, manager, tmp_path, command):
+    manager.fails["connect"] = "Call ClipperConnection.start_clipper() to start it"
+    result = clipper(*command, "--cluster", "my-own", exit_code=1)
     assert result.stdout == ""
-    assert result.stderr == "Error: Cluster default-cluster is not running\n"
+    assert result.stderr == (
+        f"Error: Cluster my-own is not running (home: {tmp_path}; clusters running there: none): "
+        "`clipper start --cluster my-own` starts it\n"
+    )
 
 
 def test_a_refusal_is_said_once(clipper):
@@ -112,7 +155,10 @@ def test_a_function_is_deployed_from_the_current_directory(answered, clipper, ma
 @pytest.mark.parametrize(
     ("link", "error"),
     [
-        ("nothing", "There is no application 'nothing' to link to"),
+        (
+            "nothing",
+            "Error: There is no application 'nothing': `clipper register` makes one. Registered: texts, taken",
+        ),
         ("texts", "Application 'texts' takes strings, not doubles"),
         ("taken", "Application 'taken' is linked to model 'other': `clipper unlink taken other` first"),
     ],
@@ -126,7 +172,9 @@ def test_a_link_that_could_not_be_made_is_refused_before_the_deploy(
     connection.link_model_to_app("taken", "other")
     (tmp_path / "sums_cli.py").write_text("def feature_sum(xs):\n    return xs\n")
     options = ["--name", "sum", "--input-type", "d", "--link", link]
-    assert error in clipper("deploy", "sums_cli:feature_sum", *options, exit_code=1).stderr
+    stderr = clipper("deploy", "sums_cli:feature_sum", *options, exit_code=1).stderr
+    assert error in stderr
+    assert stderr.count("pplication") == 1
     assert manager.replicas == {}
 
 
@@ -141,6 +189,49 @@ def test_scale(answered, manager):
     assert answered("scale", "m", "4") == {"model_name": "m", "model_version": "3", "replicas": 4}
     assert answered("scale", "m", "0", "--version", "1")["model_version"] == "1"
     assert manager.replicas == {("m", "1"): 0, ("m", "2"): 1, ("m", "3"): 4}
+
+
+@pytest.mark.usefixtures("versions")
+def test_undeploy(answered, clipper, manager, connection):
+    assert answered("undeploy", "m", "2") == {"model_name": "m", "stopped": ["2"]}
+    assert connection.get_all_models() == ["m:1", "m:3"]
+    assert clipper("undeploy", "m").stdout == "Stopped m:1, m:3\n"
+    assert (connection.get_all_models(), manager.replicas) == ([], {})
+    assert "does not exist, nothing was stopped" in clipper("undeploy", "m", "2", exit_code=1).stderr
+    assert "There is no model 'm': `clipper models` lists them" in clipper("undeploy", "m", exit_code=1).stderr
+
+
+@pytest.mark.parametrize("version", [[], ["2"]])
+def test_undeploy_finds_what_a_killed_deploy_has_left(answered, manager, version):
+    manager.replicas["slow", "2"] = 1
+    assert answered("undeploy", "slow", *version)["stopped"] == ["2"]
+    assert manager.replicas == {}
+
+
+@pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGTERM, 143), (signal.SIGINT, 0)])
+def test_following_logs_is_ended_by_a_signal(clipper, monkeypatch, tmp_path, number, exit_code):
+    (tmp_path / "query-frontend-0.log").write_text("one\n")
+    monkeypatch.setattr("clipper_admin.log_lines.time.sleep", lambda _: signal.raise_signal(number))
+    assert clipper("logs", "-f", "query-frontend-0", exit_code=exit_code).stdout == "one\n"
+
+
+@pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_exit_codes_of_signals(clipper, manager, monkeypatch, number, exit_code):
+    monkeypatch.setattr(manager, "start_clipper", lambda *_: signal.raise_signal(number))
+    clipper("start", exit_code=exit_code)
+
+
+def test_sigterm_cleans_up_like_ctrl_c(clipper, manager, monkeypatch, tmp_path):
+    """A second one, which ``timeout`` and others send, does not cut the cleaning up short."""
+    (tmp_path / "sums_cli.py").write_text("def feature_sum(xs):\n    return xs\n")
+    handler = signal.getsignal(signal.SIGTERM)
+    stopped = manager.stop_models
+    monkeypatch.setattr(manager, "deploy_model", lambda *_: signal.raise_signal(signal.SIGTERM))
+    monkeypatch.setattr(manager, "stop_models", lambda m: (signal.raise_signal(signal.SIGTERM), stopped(m)))
+    clipper("deploy", "sums_cli:feature_sum", "--name", "sum", "--input-type", "d", exit_code=143)
+    assert manager.calls[-1] == ("stop_models", {"sum": ["1"]})
+    assert not any(os.path.exists(path) for path in manager.seen)
+    assert signal.getsignal(signal.SIGTERM) == handler
 
 
 @pytest.mark.usefixtures("versions")
@@ -160,6 +251,10 @@ def test_logs(answered, clipper, tmp_path):
     assert clipper("logs", "query-frontend-0", "-n", "2").stdout == "two\nthree\n"
     assert clipper("logs", "-n", "1").stdout == "query-frontend-0 | three\n"
     assert answered("logs", "-n", "1") == {"program": "query-frontend-0", "line": "three"}
+    (tmp_path / "management-frontend.log").write_text("four\n")
+    lines = clipper("logs", "-n", "1", "-o", "json").stdout.splitlines()
+    assert [json.loads(each)["line"] for each in lines] == ["four", "three"]
+    assert "one JSON object a line" in " ".join(clipper("logs", "--help").stdout.split())
 
 
 def test_doctor_reports_problems_with_what_to_do(clipper, answered, monkeypatch):
@@ -200,6 +295,16 @@ def test_the_installed_command(tmp_path):
     assert json.loads(done.stdout) == {"cluster": "nothing-here", "running": False, "ready": False}
     assert done.stderr.startswith("Error: Cluster nothing-here is not running")
     assert "\x1b" not in done.stderr
+
+
+def test_a_reader_that_has_seen_enough_is_no_failure(tmp_path):
+    """As with ``clipper doctor | head -1``, without the luck of who is first."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "clipper_admin.cli", "stop", "-o", "json", "--home", str(tmp_path)]
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, timeout=60)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (0, f"There is no cluster default-cluster in {tmp_path} to stop\n")
 
 
 def test_a_bug_is_not_hidden(clipper, monkeypatch):

@@ -61,4 +61,5 @@ def test_inputs_that_can_not_be_sent(clipper, connection, input_type, typed, err
 
 def test_predicting_with_an_unknown_application_lists_the_known(clipper, connection):
     connection.register_application("known", "doubles", "0", 1000)
-    assert "There is no application 'b'. Registered: known" in clipper("predict", "b", "[1]", exit_code=1).stderr
+    stderr = clipper("predict", "b", "[1]", exit_code=1).stderr
+    assert stderr == "Error: There is no application 'b': `clipper register` makes one. Registered: known\n"

@@ -195,8 +195,11 @@ def test_scaling(connection, manager):
     assert connection.get_num_replicas("m", 1) == 0
     with pytest.raises(ClipperException, match="Cannot add container for non-registered model m:9"):
         connection.set_num_replicas("m", 1, version=9)
-    with pytest.raises(ClipperException, match="num_replicas must be 0 or more"):
-        connection.set_num_replicas("m", -1)
+    for wrong in (-1, True, 2.5, "2"):
+        with pytest.raises(ClipperException, match="num_replicas must be 0 or more"):
+            connection.set_num_replicas("m", wrong)
+        with pytest.raises(ClipperException, match="num_replicas must be 0 or more"):
+            connection.set_model_version("m", 1, num_replicas=wrong)
 
 
 def test_a_containerless_model_has_no_replicas_to_scale(connection):

@@ -1,6 +1,11 @@
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
+from clipper_admin.connection import ClipperConnection
 from clipper_admin.exceptions import ClipperException
+from tests.clipper_admin.managers.polling import eventually
 
 
 def deploy(connection, *versions, name="m", **options):
@@ -43,12 +48,24 @@ def test_replicas_are_ready_before_the_version_is_registered(connection, manager
         ({"version": 1.0}, "must be a str or an int"),
         ({"input_type": "json"}, "'json' is not a valid input string"),
         ({"num_replicas": 0}, "num_replicas must be 1 or more"),
+        ({"num_replicas": 1.5}, "num_replicas must be 1 or more, a whole number, not 1.5"),
+        ({"num_replicas": "2"}, "num_replicas must be 1 or more, a whole number, not '2'"),
         ({"batch_size": 0}, "The batch size must be positive"),
+        ({"batch_size": 1.5}, "The batch size must be positive"),
+        ({"batch_size": 2**40}, "The batch size must be positive"),
+        ({"labels": "x"}, "labels must be a list"),
+        ({"labels": ["a:b"]}, "The label 'a:b' holds"),
+        (
+            {"name": "old", "version": 2, "input_type": "s"},
+            "is already linked to app 'app' using input type 'doubles'",
+        ),
         ({"name": "old"}, r"already exists: .*stop_versioned_models\(\{'old': \['1'\]\}\)"),
     ],
 )
 def test_what_is_wrong_is_said_before_anything_starts(connection, manager, change, error):
     connection.register_model("old", 1, "doubles")
+    connection.register_application("app", "doubles", "0", 1000)
+    connection.link_model_to_app("app", "old")
     arguments = {"name": "m", "version": 1, "input_type": "doubles", **change}
     with pytest.raises(ClipperException, match=error):
         connection.deploy_model(image="image", **arguments)
@@ -61,11 +78,21 @@ def test_a_failed_registration_takes_the_replicas_back(connection, manager, serv
     server.registry.failures["/admin/add_model"] = (400, {"error": "Bad request", "cause": "incompatible"})
     with pytest.raises(ClipperException, match="incompatible"):
         deploy(connection, 1)
-    assert manager.replicas == {}
+    assert manager.calls[-1] == ("set_num_replicas", "m", "1", "doubles", "test-cluster-m:1", 0)
+    with pytest.raises(ClipperException, match="incompatible"):
+        connection.build_and_deploy_model("m", 2, "doubles", "/model", "default")
+    assert manager.calls[-1] == ("stop_models", {"m": ["2"]})
+
+
+@pytest.mark.parametrize("failing", ["build_image", "deploy_model"])
+def test_nothing_is_left_of_a_version_that_was_not_deployed(connection, manager, failing):
+    manager.fails[failing] = "no"
+    with pytest.raises(ClipperException, match="no"):
+        connection.build_and_deploy_model("m", 1, "doubles", "/model", "default")
     assert manager.calls[-1] == ("stop_models", {"m": ["1"]})
 
 
-def test_a_deploy_that_lost_a_race_leaves_the_winner_running(connection, manager, server):
+def test_a_version_registered_meanwhile_does_not_keep_our_replicas(connection, manager, server):
     start = manager.deploy_model
 
     def race(*args):
@@ -75,15 +102,60 @@ def test_a_deploy_that_lost_a_race_leaves_the_winner_running(connection, manager
 
     manager.deploy_model = race
     with pytest.raises(ClipperException, match="already exists"):
-        deploy(connection, 1)
+        connection.build_and_deploy_model("m", 1, "doubles", "/model", "default")
+    assert manager.replicas == {}
+
+
+def test_a_registration_whose_answer_was_lost_keeps_its_replicas(connection, manager, server):
+    start = manager.deploy_model
+
+    def lose_the_answer(*args):
+        start(*args)
+        server.registry.add_model("m", "1", container_name="test-cluster-m:1")
+        server.registry.failures["/admin/add_model"] = (500, "lost")
+
+    manager.deploy_model = lose_the_answer
+    with pytest.raises(ClipperException, match="lost"):
+        connection.build_and_deploy_model("m", 1, "doubles", "/model", "default")
     assert manager.replicas == {("m", "1"): 1}
+
+
+def test_of_two_deploys_at_once_the_second_finds_the_first(connection, manager):
+    """The second has passed its first check, and waits, before the first has started anything."""
+    second = ClipperConnection(manager)
+    second.connect()
+    start, ready = manager.deploy_model, threading.Event()
+    manager.deploy_model = lambda *args: (ready.wait(10), start(*args))
+    refuse = second.check_deployable
+    second.check_deployable = lambda *args: (refuse(*args), ready.set())
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(connection.build_and_deploy_model, "m", 1, "doubles", "/model", "default")
+        eventually(lambda: "build_image" in kinds(manager))
+        with pytest.raises(ClipperException, match="'m' and version '1' already exists"):
+            second.build_and_deploy_model("m", 1, "doubles", "/model", "default")
+        first.result(10)
+    assert kinds(manager) == ["connect", "connect", "build_image", "deploy_model"]
+    second.close()
+
+
+def test_replicas_that_a_killed_deploy_left_do_not_hinder_the_next(connection, manager, messages):
+    manager.replicas["m", "1"] = 2
+    connection.build_and_deploy_model("m", 1, "doubles", "/model", "default")
+    assert kinds(manager) == ["connect", "stop_models", "build_image", "deploy_model"]
+    manager.replicas["m", "2"] = 1
+    connection.deploy_model("m", 2, "doubles", "built-before")
+    assert manager.calls[-2:] == [
+        ("set_num_replicas", "m", "2", "doubles", "built-before", 0),
+        ("deploy_model", "m", "2", "doubles", "built-before", 1),
+    ]
+    assert "[test-cluster] Stopping 1 replicas of m:2 that a deploy cut short has left" in messages()
 
 
 def test_an_undo_that_fails_does_not_hide_the_error(connection, manager, server, messages):
     server.registry.failures["/admin/add_model"] = (400, "first")
     manager.fails["stop_models"] = "second"
     with pytest.raises(ClipperException, match="first"):
-        deploy(connection, 1)
+        connection.build_and_deploy_model("m", 1, "doubles", "/model", "default")
     assert messages()[-1] == "[test-cluster] The replicas of m:1 could not be stopped: second"
 
 
@@ -118,6 +190,11 @@ def test_replicas_that_a_killed_session_left_can_be_stopped(connection, manager)
     manager.replicas["m", "1"] = 2
     connection.stop_versioned_models({"m": [1]})
     assert manager.replicas == {}
+    deploy(connection, 1)
+    manager.replicas |= {("m", "2"): 1, ("gone", "1"): 1}
+    connection.stop_models(["m", "gone"])
+    assert manager.replicas == {}
+    assert connection.get_all_models() == []
 
 
 def test_stopping_an_unknown_model_is_a_warning(connection, manager, messages):

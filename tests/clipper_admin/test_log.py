@@ -3,10 +3,14 @@
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-SAY = "logging.getLogger('clipper_admin.connection').info('Clipper is running')"
+import clipper_admin
+
+LOGGER = "logging.getLogger('clipper_admin.connection')"
+SAY = f"from clipper_admin.log import SessionLogger; SessionLogger({LOGGER}).info('Clipper is running')"
 
 
 def stderr_of(*lines):
@@ -30,8 +34,40 @@ def test_an_application_with_logging_sees_them_once_in_its_own_format(setup):
     assert stderr_of(*setup) == "mine Clipper is running\n"
 
 
+@pytest.mark.parametrize(
+    "setup",
+    [
+        "logging.basicConfig(level='ERROR')",
+        "logging.basicConfig()",
+        "logging.getLogger().addHandler(logging.StreamHandler())",
+    ],
+)
+@pytest.mark.parametrize("spoken_before", ["", SAY])
+def test_the_level_of_an_application_counts_whenever_it_is_set(setup, spoken_before):
+    lines = stderr_of("import clipper_admin", spoken_before, "import sys; print('--', file=sys.stderr)", setup)
+    assert lines.partition("--\n")[2] == ""
+
+
+def test_a_more_curious_application_gets_more():
+    debug = f"SessionLogger({LOGGER}).debug('a detail')"
+    lines = stderr_of("import clipper_admin", "logging.basicConfig(level='DEBUG')", SAY, debug)
+    assert "DEBUG:clipper_admin.connection:a detail" in lines
+
+
+def test_a_level_chosen_for_clipper_alone_stays():
+    chosen = "logging.getLogger('clipper_admin').setLevel('INFO')"
+    assert "Clipper is running" in stderr_of("import clipper_admin", chosen, "logging.basicConfig(level='ERROR')")
+
+
+def test_every_logger_gives_way():
+    """Whatever of the library logs must ask first; a plain logger in between would speak up."""
+    source = Path(clipper_admin.__file__).parent
+    plain = [p.name for p in source.rglob("*.py") if re.search(r"^\w+ = logging.getLogger", p.read_text(), re.M)]
+    assert plain == []
+
+
 def test_the_root_logger_is_left_alone():
-    assert stderr_of("import clipper_admin", "assert not logging.getLogger().handlers", "logging.info('x')") != ""
+    assert "is running" in stderr_of("import clipper_admin", SAY, "assert not logging.getLogger().handlers")
     assert "other" not in stderr_of("import clipper_admin", "logging.getLogger('other').info('other')")
 
 

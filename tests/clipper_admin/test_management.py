@@ -80,7 +80,7 @@ def test_versions_that_can_not_become_current(connection):
         connection.set_model_version("m", 2)
 
 
-def test_a_version_of_another_input_type_is_taken_back(connection, manager):
+def test_a_version_of_another_input_type_is_refused(connection, manager):
     connection.register_application("hello-world", "doubles", "0", 1000)
     deploy(connection, 1)
     connection.link_model_to_app("hello-world", "m")

@@ -1,13 +1,21 @@
 import pytest
 
 from clipper_admin.exceptions import ClipperException
-from clipper_admin.names import canonical_input_type, check_model, version_text
+from clipper_admin.names import canonical_input_type, check_model, may_have_image, version_text
 
 
 @pytest.mark.parametrize("name", ["a", "0", "sum-model", "a1-b2", "a" * 63])
 def test_good_names(name):
     check_model(name, "1")
     check_model("m", name)
+    assert may_have_image(name, "1")
+    assert may_have_image("m", name)
+
+
+def test_names_that_can_be_registered_but_not_deployed():
+    assert not may_have_image("My_Model", "1")
+    assert not may_have_image("m", "1.0")
+    assert not may_have_image("m", "1" * 64)
 
 
 @pytest.mark.parametrize(

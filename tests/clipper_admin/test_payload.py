@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clipper_admin.exceptions import ClipperException
-from clipper_admin.payload import as_batch, encode
+from clipper_admin.payload import as_batch, encode, for_application, is_raw
 
 
 class Column:
@@ -52,3 +52,29 @@ def test_a_batch_is_a_list_of_inputs():
     for single in ("text", b"bytes", {"input": 1}, 3.0):
         with pytest.raises(ClipperException, match="use predict for a single input"):
             as_batch(single)
+
+
+RAW = np.array([0, 255], dtype=np.uint8)
+
+
+@pytest.mark.parametrize(
+    "raw", [b"\x00\xff", bytearray(b"\x00\xff"), memoryview(b"\x00\xff"), RAW, np.array([0, 9, 255], np.uint8)[::2]]
+)
+def test_raw_inputs_are_told_apart_and_sent_as_base64(raw):
+    assert is_raw(raw)
+    assert is_raw(["text", raw])
+    assert for_application(raw, "a", "bytes") == "AP8="
+
+
+@pytest.mark.parametrize("value", ["text", [1, 2], np.array([1, 2]), np.uint8(3), [np.uint8(3)], None, Column()])
+def test_what_is_not_raw_is_left_alone(value):
+    assert not is_raw(value)
+    assert for_application(value, "a", "bytes") is value
+
+
+def test_raw_inputs_of_applications_that_take_something_else():
+    assert for_application(RAW, "a", "integers") is RAW
+    with pytest.raises(ClipperException, match=r"'a' takes strings, not bytes: decode them first, like input.decode"):
+        for_application(b"abc", "a", "strings")
+    with pytest.raises(ClipperException, match=r"'a' takes doubles, not bytearray: give numbers. Nothing was sent"):
+        for_application(bytearray(b"abc"), "a", "doubles")

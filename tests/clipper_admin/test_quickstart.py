@@ -58,11 +58,40 @@ def test_a_default_output_is_asked_again_until_the_news_must_have_spread(made, s
     assert quickstart.run(None, lambda text: None)["default"] is False
 
 
+def test_a_last_step_that_is_cut_short_is_taken_again(made, manager, server, monkeypatch):
+    server.registry.failures["/hello-world/predict"] = answer()
+    stops = []
+
+    def stop_all(graceful=True, keep_state=False):
+        stops.append(graceful)
+        if len(stops) == 2:  # after that of an earlier quickstart
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(manager, "stop_all", stop_all)
+    with pytest.raises(KeyboardInterrupt):
+        quickstart.run(None, lambda text: None)
+    assert stops == [False, True, False]
+
+
 def test_a_failure_midway_stops_the_cluster(made, manager):
     manager.fails["deploy_model"] = "no"
     with pytest.raises(ClipperException, match="no"):
         quickstart.run(None, lambda text: None)
     assert manager.calls[-1] == ("stop_all", False, False)
+
+
+@pytest.mark.cluster
+def test_sigterm_leaves_nothing_running(tmp_path):
+    command = [sys.executable, "-m", "clipper_admin.cli", "quickstart", "--home", str(tmp_path)]
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("CLIPPER_")}
+    with subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert any("def feature_sum" in line for line in process.stdout)  # is about to be deployed
+        process.terminate()
+        output, errors = process.communicate(timeout=60)
+    assert process.returncode == 143, errors
+    assert "Stopping what was started" in output
+    assert "Traceback" not in errors
+    assert list((tmp_path / "clusters").glob("*/cluster.json")) == []
 
 
 @pytest.mark.cluster

@@ -48,3 +48,12 @@ def test_what_can_not_be_loaded(project, target, error):
     (project / "quits_t.py").write_text("raise SystemExit(0)\n")
     with pytest.raises(ClipperException, match=error):
         load_target(target)
+
+
+def test_a_current_directory_that_was_removed(project, monkeypatch):
+    gone = project / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    with pytest.raises(ClipperException, match=r"The current directory can't be read .* Change to the one"):
+        load_target("found_t:f")

@@ -5,6 +5,7 @@ import inspect
 
 import clipper_admin
 from clipper.management.checks import SELECTION_POLICIES
+from clipper.store.sqlite import SqliteStore
 from tests.documents import ROOT, read, section
 
 PAGE = read("docs/migrating.md")
@@ -32,3 +33,11 @@ def test_the_arguments_without_effect_are_still_taken():
     start = inspect.signature(clipper_admin.ClipperConnection.start_clipper).parameters
     named = section(PAGE, "What has no effect, or is not there").split("start_clipper(")[1].split(")")[0]
     assert set(named.replace("\n", "").replace(" ", "").split(",")) <= start.keys()
+
+
+def test_the_first_query_id(tmp_path):
+    assert "the first of a new cluster is 0" in PAGE
+    store = SqliteStore(tmp_path / "clipper.db")
+    assert store.reserve_query_ids(100) == 0
+    assert store.reserve_query_ids(100) == 100
+    store.close()

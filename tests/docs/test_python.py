@@ -7,6 +7,7 @@ import pytest
 
 from clipper_admin import ClipperConnection, LocalContainerManager
 from clipper_admin.deployers import python as python_deployer
+from clipper_admin.managers.programs import CARRIED_VARIABLES
 from tests.documents import Reader, blocks, read, section
 
 PAGE = read("docs/python.md")
@@ -55,6 +56,34 @@ def test_the_manager_is_documented_as_it_is():
     check("LocalContainerManager", signatures.pop("LocalContainerManager"), LocalContainerManager)
     for name, signature in signatures.items():
         check(name, signature, getattr(LocalContainerManager, name))
+
+
+def test_the_variables_that_a_model_sees_are_listed():
+    told = set(re.findall(r"`([A-Z_]+)`", section(PAGE, "Deployers").partition("**Where it runs.**")[2]))
+    patterns = CARRIED_VARIABLES.pattern.replace(r"\w+", "").replace("ROCR?_", "ROC").split("|")
+    in_words = {"USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "LC_", "(DY)?LD_LIBRARY_PATH"}
+    assert told - {"CLIPPER_MODEL_PATH"} == set(patterns) - in_words
+
+
+@pytest.mark.cluster
+def test_where_a_model_runs(tmp_path, monkeypatch):
+    def surroundings(xs):
+        import os
+
+        here = os.path.samefile(".", os.environ["CLIPPER_MODEL_PATH"]) and os.path.exists("func.pkl")
+        return [[here, os.environ.get("HF_HOME"), os.environ.get("AT_START"), os.environ.get("SECRET")] for _ in xs]
+
+    surroundings.__module__ = "__main__"  # by value, as in a session
+    clipper_conn = ClipperConnection(LocalContainerManager("c", 0, 0, 0, home=tmp_path))
+    monkeypatch.setenv("AT_START", "yes")
+    clipper_conn.start_clipper()
+    try:
+        monkeypatch.setenv("HF_HOME", "/models")
+        monkeypatch.setenv("SECRET", "of the session that deploys")
+        python_deployer.create_endpoint(clipper_conn, "m", "doubles", surroundings, "-1", slo_micros=10_000_000)
+        assert clipper_conn.predict("m", [1.0])["output"] == [True, "/models", "yes", None]
+    finally:
+        clipper_conn.stop_all(graceful=False)
 
 
 @pytest.mark.cluster

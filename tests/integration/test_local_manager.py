@@ -3,14 +3,20 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 import urllib.request
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import cloudpickle
 import psutil
 import pytest
 
+from clipper_admin import ClipperConnection
+from clipper_admin.deployers.python import deploy_python_closure
 from clipper_admin.exceptions import ClipperException
 from clipper_admin.managers.local import LocalContainerManager, running_clusters
 from tests.clipper_admin.managers.polling import eventually
@@ -28,6 +34,13 @@ class Loading:
         return (exec, (self.code,))
 
 
+def sums(xs, loading):
+    return [str(sum(x)) for x in xs]
+
+
+sums.__module__ = "__main__"  # so that it is pickled by value
+
+
 def post(address, path, body):
     """The text of the answer; raises OSError (urllib's HTTPError is one) unless it is a 200."""
     request = urllib.request.Request(
@@ -41,6 +54,11 @@ def register(manager, name, version, app="app"):
     admin = manager.get_admin_addr()
     model = {"model_name": name, "model_version": version, "input_type": "doubles", "labels": []}
     post(admin, "/admin/add_model", model | {"container_name": "c", "model_data_path": "d", "batch_size": -1})
+    link(manager, name, app)
+
+
+def link(manager, name, app="app"):
+    admin = manager.get_admin_addr()
     slo = {"latency_slo_micros": 1_000_000, "default_output": "-1.0"}
     post(admin, "/admin/add_app", {"name": app, "input_type": "doubles", **slo})
     post(admin, "/admin/add_model_links", {"app_name": app, "model_names": [name]})
@@ -176,8 +194,9 @@ def test_a_taken_port_is_told_and_nothing_is_left(make_manager, manager, home):
 
 def test_a_server_that_cannot_start_is_told_in_its_own_words(make_manager, home):
     (home / "clusters" / "c" / "clipper.db").mkdir(parents=True)
-    with pytest.raises(ClipperException, match=r"(?s)ended while it started.*clipper.db"):
+    with pytest.raises(ClipperException, match=r"(?s)ended while it started.*clipper.db") as caught:
         make_manager().start_clipper()
+    assert str(home / "clusters" / "c" / "logs") not in str(caught.value)  # a new cluster's are gone by now
     assert processes_of(home) == []
 
 
@@ -233,6 +252,73 @@ def test_scaling_leaves_the_others_alone_and_never_reuses_an_id(manager, deploy)
     assert "sum_1-5" in pids(manager)
 
 
+def test_two_sessions_that_deploy_the_same_version(manager, make_manager, home):
+    """The second comes while the replica of the first is loading: it waits, and finds the version registered."""
+    first, second = ClipperConnection(manager), ClipperConnection(make_manager())
+    first.connect()
+    second.connect()
+    go, checked = home / "go", second.check_deployable
+    loading = Loading(f"import os, time\nwhile not os.path.exists({str(go)!r}): time.sleep(0.01)")
+    second.check_deployable = lambda *args: (checked(*args), go.touch())
+    with ThreadPoolExecutor(1) as pool:
+        deployed = pool.submit(deploy_python_closure, first, "sum", 1, "doubles", partial(sums, loading=loading))
+        eventually(lambda: pids(manager).get("sum_1-0"))
+        with pytest.raises(ClipperException, match="model with name 'sum' and version '1' already exists"):
+            second.build_and_deploy_model("sum", 1, "doubles", str(home), "default")
+        deployed.result(30)
+    assert manager.get_num_replicas("sum", "1") == 1
+    link(manager, "sum")
+    assert eventually(lambda: answers(manager, [1.0, 2.0], 3.0))
+    first.close()
+    second.close()
+
+
+KILLED = """
+import sys, time
+from clipper_admin import ClipperConnection, LocalContainerManager
+from clipper_admin.deployers.python import deploy_python_closure
+
+class Hanging:
+    def __reduce__(self):
+        return exec, ("import time; time.sleep(1000)",)
+
+def slow(xs, hanging=Hanging()):
+    return [str(len(x)) for x in xs]
+
+connection = ClipperConnection(LocalContainerManager("c", home=sys.argv[1]))
+connection.connect()
+deploy_python_closure(connection, "sum", 1, "doubles", slow)
+"""
+
+
+def test_a_deploy_that_was_killed_can_be_done_again(manager, home):
+    deploying = subprocess.Popen([sys.executable, "-c", KILLED, str(home)], stderr=subprocess.DEVNULL)
+    eventually(lambda: pids(manager).get("sum_1-0"))
+    deploying.kill()
+    deploying.wait(10)
+    session = ClipperConnection(manager)
+    session.connect()
+    deploy_python_closure(session, "sum", 1, "doubles", scale_of(1))
+    assert [each for each in pids(manager) if each.startswith("sum")] == ["sum_1-1"]
+    session.close()
+
+
+def test_a_deploy_waits_for_another_of_the_version_but_not_for_ever(manager, home, monkeypatch):
+    hold = "import fcntl, sys; f = open(sys.argv[1], 'a'); fcntl.flock(f, fcntl.LOCK_EX); print('held', flush=True)"
+    file = home / "clusters" / "c" / "replica-ids" / "sum_1.deploying"
+    monkeypatch.setattr("clipper_admin.managers.replicas.DEPLOY_PATIENCE", 0.1)
+    command = [sys.executable, "-c", f"{hold}; sys.stdin.read()", str(file)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout.readline() == b"held\n"
+        with pytest.raises(ClipperException, match="sum:1 is being deployed by another session: wait"):
+            manager.deploying("sum", "1").__enter__()
+        with manager.deploying("sum", "2"):
+            other.stdin.close()
+            other.wait(10)
+    with manager.deploying("sum", "1"):
+        pass
+
+
 def test_an_image_in_use_is_not_replaced(manager, deploy):
     deploy(manager, scale_of(1))
     with pytest.raises(ClipperException, match="has 1 replicas that run from its image"):
@@ -250,6 +336,29 @@ def test_stopping_one_version_leaves_the_other(manager, deploy):
     assert manager.programs() == ["management-frontend", "query-frontend-0"]
     with pytest.raises(ClipperException, match="no image of model sum:2"):
         manager.set_num_replicas("sum", "2", "doubles", tag, 1)
+
+
+def test_models_that_run_elsewhere_are_stopped_like_others(manager, home):
+    session = ClipperConnection(manager)
+    session.connect()
+    deploy_python_closure(session, "sum", 1, "doubles", scale_of(1))
+    session.register_model("My_Model", "1.0", "doubles")
+    session.stop_models(["sum", "My_Model"])
+    assert session.get_all_models() == []
+    for stop in (session.stop_versioned_models, lambda models: session.stop_inactive_model_versions(list(models))):
+        session.register_model("My_Model", "1.0", "doubles")
+        stop({"My_Model": ["1.0"]})
+    assert session.get_all_models() == ["My_Model:1.0"]
+    session.close()
+
+
+def test_a_failed_deploy_leaves_nothing_on_disk(manager, home):
+    session = ClipperConnection(manager)
+    session.connect()
+    with pytest.raises(ClipperException, match="no good"):
+        deploy_python_closure(session, "boom", 1, "doubles", partial(print, Loading("raise ValueError('no good')")))
+    assert list((home / "clusters" / "c" / "models").iterdir()) == []
+    session.close()
 
 
 def test_every_process_comes_back_after_kill_9(manager, deploy):
@@ -299,6 +408,32 @@ def test_a_crashed_cluster_can_be_stopped(make_manager, manager, deploy, home):
     make_manager().stop_all()
     assert processes_of(home) == []
     assert not (home / "clusters" / "c").exists()
+
+
+def test_a_cluster_that_comes_back_with_other_settings_says_so(make_manager, home, caplog):
+    manager = make_manager()
+    manager.start_clipper(num_frontend_replicas=2)
+    manager.stop_all(keep_state=True)
+    make_manager().start_clipper(num_frontend_replicas=2)
+    assert "otherwise than before" not in caplog.text
+    manager.stop_all(keep_state=True)
+    make_manager().start_clipper()
+    (warning,) = [each for each in caplog.records if each.levelname == "WARNING"]
+    told = f"in {home / 'clusters' / 'c'} comes up otherwise than before: num_frontend_replicas=1 (before: 2)"
+    assert warning.getMessage().endswith(told)
+
+
+def test_a_model_works_in_its_own_folder(manager, deploy, tmp_path, home):
+    def read(xs):
+        with open("weights") as file:
+            return [file.read() for _ in xs]
+
+    read.__module__ = "__main__"
+    (tmp_path / "c-sum-1").mkdir()
+    (tmp_path / "c-sum-1" / "weights").write_text("41")
+    deploy(manager, read)
+    register(manager, "sum", "1")
+    assert eventually(lambda: answers(manager, [1.0], 41))
 
 
 def test_a_cluster_stopped_with_its_state_comes_back(make_manager, manager, deploy, home):

@@ -18,8 +18,9 @@ import cloudpickle
 from clipper_admin.deployers.culprit import find_culprit
 from clipper_admin.deployers.local_modules import copy_modules, find_modules, imported_names, without_source
 from clipper_admin.exceptions import ClipperException
+from clipper_admin.log import SessionLogger
 
-logger = logging.getLogger(__name__)
+logger = SessionLogger(logging.getLogger(__name__))
 
 
 @contextmanager

@@ -11,9 +11,10 @@ from typing import Any
 from clipper_admin.connection import ClipperConnection
 from clipper_admin.deployers import endpoint
 from clipper_admin.deployers.closure import check_function, saved_function
+from clipper_admin.log import SessionLogger
 from clipper_admin.names import version_text
 
-logger = logging.getLogger(__name__)
+logger = SessionLogger(logging.getLogger(__name__))
 
 PredictFunction = Callable[[Any], Sequence[Any]]
 
@@ -37,7 +38,7 @@ def create_endpoint(
 
     The arguments are those of ``register_application`` and ``deploy_python_closure``.
     """
-    clipper_conn.check_deployable(name, version, input_type, num_replicas, batch_size)
+    clipper_conn.check_deployable(name, version, input_type, num_replicas, batch_size, labels)
     check_function(func)
 
     def deploy() -> None:
@@ -90,7 +91,7 @@ def deploy_python_closure(
     Raises:
         ClipperException: what failed, with the model's own traceback if it came so far. Nothing is left running.
     """
-    clipper_conn.check_deployable(name, version, input_type, num_replicas, batch_size)
+    clipper_conn.check_deployable(name, version, input_type, num_replicas, batch_size, labels)
     with saved_function(func) as directory:
         logger.info("Python closure saved")
         _log_base(base_image)

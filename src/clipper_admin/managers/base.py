@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 
@@ -32,6 +33,13 @@ class ContainerManager(Protocol):
         """Finds the running cluster of this name."""
         ...
 
+    def deploying(self, name: str, version: str) -> AbstractContextManager[None]:
+        """Keeps every other session from building or deploying this version while the block runs; it does not nest.
+
+        A session that holds it and is killed lets go of it. One that waits for it gives up in time and says why.
+        """
+        ...
+
     def build_image(
         self,
         name: str,
@@ -50,6 +58,10 @@ class ContainerManager(Protocol):
 
     def get_num_replicas(self, name: str, version: str) -> int: ...
 
+    def get_running_versions(self, name: str) -> list[str]:
+        """The versions of a model that have replicas, whether anybody registered them or not."""
+        ...
+
     def set_num_replicas(self, name: str, version: str, input_type: str, image: str, num_replicas: int) -> None:
         """Adds or removes replicas, leaving the others alone; returns when the added ones are connected."""
         ...
@@ -59,7 +71,7 @@ class ContainerManager(Protocol):
         ...
 
     def stop_models(self, models: Mapping[str, Sequence[str]]) -> None:
-        """Drains and stops every replica of the given versions, and forgets their images."""
+        """Drains and stops every replica of the given versions, and forgets their images; passes over the unknown."""
         ...
 
     def stop_all_model_containers(self) -> None: ...

@@ -34,6 +34,13 @@ class Cluster:
     frontends: int
     sockets: str
 
+    def changes(self, before: Cluster) -> list[str]:
+        """What users chose otherwise than ``before``, by the names of the arguments they chose it with."""
+        arguments = {"num_frontend_replicas": "frontends", "host": "host"}
+        arguments |= {f"clipper_{each}_port": f"{each}_port" for each in ("query", "management", "rpc")}
+        values = [(name, getattr(self, field), getattr(before, field)) for name, field in arguments.items()]
+        return [f"{name}={now!r} (before: {then!r})" for name, now, then in values if now != then]
+
 
 @dataclass(frozen=True, slots=True)
 class ClusterFolder:
@@ -89,7 +96,7 @@ class ClusterFolder:
         return inside
 
     def read(self) -> Cluster | None:
-        """The cluster last started here; None where there was none (or its start was cut short)."""
+        """The cluster last started here, which may have died or been stopped since; None where there was none."""
         try:
             return Cluster(**json.loads(self.record.read_text()))
         except (OSError, ValueError, TypeError):
@@ -140,14 +147,15 @@ def write_atomically(path: Path, text: str) -> None:
 
 @contextlib.contextmanager
 def locked(path: Path, timeout: float, busy: str) -> Iterator[None]:
-    """Holds a lock between processes; the kernel frees it if its holder dies.
+    """Holds a lock between processes; the kernel frees it if its holder dies. A folder can be one, as can any file.
 
     Raises:
         ClipperException: ``busy``, when another process has held the lock for ``timeout`` seconds.
     """
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     deadline = time.monotonic() + timeout
-    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    with disk_errors("take a lock", path):
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        file = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR | os.O_CREAT, 0o600)
     try:
         while not _try_lock(file):
             if time.monotonic() > deadline:
@@ -174,6 +182,8 @@ def valid_name(what: str, value: str) -> str:
     Raises:
         ClipperException: it can't.
     """
+    if not isinstance(value, str):
+        raise ClipperException(f"Invalid value: {value!r}: a {what} must be a str, not {type(value).__name__}.")
     if not re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", value):
         raise ClipperException(
             f"Invalid value: {value}: a {what} must be a valid DNS-1123 label: at most 63 lower case letters, digits "

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
 import shutil
 import tempfile
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
 from clipper_admin.exceptions import ClipperException
-from clipper_admin.managers.folders import ClusterFolder, write_atomically
+from clipper_admin.managers.folders import ClusterFolder, locked, write_atomically
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +42,16 @@ def write_image(folder: ClusterFolder, name: str, version: str, image: Image, mo
         OSError: it can't be read or written; an image that was there is there still.
     """
     target = folder.models / name / version
-    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    building = Path(tempfile.mkdtemp(dir=target.parent, prefix=".building-"))
+    with _model_folders(folder):
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        building = Path(tempfile.mkdtemp(dir=target.parent, prefix=".building-"))
     try:
         shutil.copytree(model_data_path, building / "model")
         save_image_note(building, image)
         _replace_folder(building, target)
     except BaseException:
         shutil.rmtree(building, ignore_errors=True)
+        _remove_if_empty(folder, target.parent)
         raise
 
 
@@ -86,11 +90,25 @@ def note_input_type(folder: ClusterFolder, name: str, version: str, tag: str, in
 
 
 def remove_image(folder: ClusterFolder, name: str, version: str) -> None:
-    shutil.rmtree(folder.models / name / version, ignore_errors=True)
+    """Removes the image of a version, if there is one, and the folder of its model with the last one."""
+    image = folder.models / name / version
+    shutil.rmtree(image, ignore_errors=True)
+    _remove_if_empty(folder, image.parent)
 
 
 def save_image_note(image_folder: Path, image: Image) -> None:
     write_atomically(image_folder / "image.json", json.dumps(dataclasses.asdict(image), indent=1))
+
+
+def _remove_if_empty(folder: ClusterFolder, model: Path) -> None:
+    if model.exists():  # the cluster may be gone as a whole
+        with _model_folders(folder), contextlib.suppress(OSError):
+            model.rmdir()  # other versions are in it, or are being built there
+
+
+def _model_folders(folder: ClusterFolder) -> AbstractContextManager[None]:
+    """Held while the folder of a model is made or removed, for a build needs what another may think empty."""
+    return locked(folder.models, 10, "Another session is building or removing a model")
 
 
 def _replace_folder(new: Path, target: Path) -> None:

@@ -66,15 +66,21 @@ def choose_cluster(folder: ClusterFolder, host: str, wanted: tuple[int, int, int
     Where any port will do (0), those of the cluster's earlier life come first.
 
     Raises:
-        ClipperException: a port is taken.
+        ClipperException: a port is taken, or wanted twice.
     """
     query, management, rpc = wanted
     before = folder.read() or Cluster(host, query_port=0, management_port=0, rpc_port=0, frontends=0, sockets="")
+    chosen = ports.choose_ports(
+        host,
+        ports.Wish("query", query, before.query_port),
+        ports.Wish("management", management, before.management_port),
+        ports.Wish("rpc", rpc, before.rpc_port, frontends),
+    )
     return Cluster(
         host=host,
-        query_port=ports.take_ports(host, query, before.query_port, 1, "query"),
-        management_port=ports.take_ports(host, management, before.management_port, 1, "management"),
-        rpc_port=ports.take_ports(host, rpc, before.rpc_port, frontends, "rpc"),
+        query_port=chosen["query"],
+        management_port=chosen["management"],
+        rpc_port=chosen["rpc"],
         frontends=frontends,
         sockets=str(folder.sockets()),
     )
@@ -92,6 +98,9 @@ def start_cluster(
     Raises:
         ClipperException: they do not; whatever was started is stopped.
     """
+    before = folder.read()
+    if before is not None and (changes := cluster.changes(before)):
+        logger.warning("The cluster in %s comes up otherwise than before: %s", folder.path, ", ".join(changes))
     _clear_sockets(Path(cluster.sockets))
     folder.write(cluster)
     _write_configuration(folder, cluster, settings, environ, logger)

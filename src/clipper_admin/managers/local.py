@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from clipper_admin.exceptions import ClipperException
+from clipper_admin.limits import seconds, tcp_port, whole_number
 from clipper_admin.log import ClusterLogger
 from clipper_admin.managers import lifecycle, logs, ports
 from clipper_admin.managers.environments import prepare_interpreter
@@ -26,13 +27,15 @@ from clipper_admin.managers.lifecycle import running_clusters
 from clipper_admin.managers.programs import FrontendSettings
 from clipper_admin.managers.replicas import (
     Deployment,
+    all_replicas,
     configured_replicas,
+    deploying,
     known_versions,
     refuse_to_replace,
     remove_replicas,
 )
 from clipper_admin.managers.supervisor import Process
-from clipper_admin.names import check_model
+from clipper_admin.names import check_model, may_have_image
 
 __all__ = ["LocalContainerManager", "running_clusters"]
 
@@ -66,9 +69,13 @@ class LocalContainerManager:
         self.cluster_identifier = valid_name("cluster name", cluster_name)
         self.home = Path(home or default_home()).expanduser().absolute()
         self.host = host
-        self.deploy_timeout = deploy_timeout
+        self.deploy_timeout = seconds("deploy_timeout", deploy_timeout)
         self.logger = ClusterLogger(logging.getLogger(__name__), cluster_name)
-        self._ports = (clipper_query_port, clipper_management_port, clipper_rpc_port)
+        self._ports = (
+            tcp_port("clipper_query_port", clipper_query_port),
+            tcp_port("clipper_management_port", clipper_management_port),
+            tcp_port("clipper_rpc_port", clipper_rpc_port),
+        )
         self._folder = ClusterFolder(self.home / "clusters" / cluster_name)
         self._cluster: Cluster | None = None
 
@@ -87,18 +94,21 @@ class LocalContainerManager:
 
         Images and ``qf_http_thread_pool_size`` have no meaning for processes on this machine.
         """
-        if num_frontend_replicas < 1:
-            raise ClipperException(f"num_frontend_replicas must be 1 or more, not {num_frontend_replicas}.")
+        frontends = whole_number("num_frontend_replicas", num_frontend_replicas, least=1)
+        settings = FrontendSettings(
+            whole_number("cache_size", cache_size),
+            seconds("qf_http_timeout_request", qf_http_timeout_request),
+            seconds("qf_http_timeout_content", qf_http_timeout_content),
+        )
         if qf_http_thread_pool_size != 1:
             self.logger.info("qf_http_thread_pool_size has no effect: see num_frontend_replicas.")
-        settings = FrontendSettings(cache_size, qf_http_timeout_request, qf_http_timeout_content)
         with disk_errors("start the cluster", self._folder.path), self._locked():
             if lifecycle.control(self._folder).running():
                 raise ClipperException(
                     f"Cluster {self.cluster_identifier} cannot be started because it already exists. "
                     "Please use ClipperConnection.connect() to connect to it."
                 )
-            self._start(settings, num_frontend_replicas)
+            self._start(settings, frontends)
 
     def connect(self) -> None:
         """Finds the running cluster of this name, whatever its ports."""
@@ -110,6 +120,11 @@ class LocalContainerManager:
                 f"{others}). Call ClipperConnection.start_clipper() to start it."
             )
         self._cluster = cluster
+
+    def deploying(self, name: str, version: str) -> AbstractContextManager[None]:
+        """Keeps other sessions from building or deploying this version; waits ``DEPLOY_PATIENCE`` seconds for one."""
+        check_model(name, version)
+        return deploying(self._folder, name, version)
 
     def build_image(
         self,
@@ -147,6 +162,10 @@ class LocalContainerManager:
     def get_num_replicas(self, name: str, version: str) -> int:
         return len(configured_replicas(self._folder, name, version))
 
+    def get_running_versions(self, name: str) -> list[str]:
+        """The versions of a model that have replicas, registered or not."""
+        return sorted({each.version for each in all_replicas(self._folder) if each.model == name})
+
     def set_num_replicas(self, name: str, version: str, input_type: str, image: str, num_replicas: int) -> None:
         """Adds replicas and waits for all of them, or removes the youngest; the others are not touched."""
         self._scale(name, version, input_type, image, num_replicas, wait_for_all=True)
@@ -158,15 +177,15 @@ class LocalContainerManager:
             return logs.copy_logs(self._folder, self.cluster_identifier, target)
 
     def stop_models(self, models: Mapping[str, Sequence[str]]) -> None:
-        """Drains and stops every replica of the given versions, and forgets their images."""
+        """Drains and stops every replica of the given versions, and forgets their images; passes over the unknown."""
         versions = [(name, str(version)) for name, each in models.items() for version in each]
+        versions = [each for each in versions if may_have_image(*each)]
         doomed = [
             replica for name, version in versions for replica in configured_replicas(self._folder, name, version)
         ]
         if doomed:
             remove_replicas(self._folder, doomed)
         for name, version in versions:
-            check_model(name, version)
             remove_image(self._folder, name, version)
 
     def stop_all_model_containers(self) -> None:
@@ -238,8 +257,7 @@ class LocalContainerManager:
     ) -> None:
         check_model(name, version)
         cluster = self._connected()
-        if num_replicas < 0:
-            raise ClipperException(f"num_replicas must be 0 or more, not {num_replicas}.")
+        num_replicas = whole_number("num_replicas", num_replicas)
         deployment = Deployment(self._folder, cluster, self.logger, name, version)
         current = deployment.replicas()
         surplus = current[num_replicas:]

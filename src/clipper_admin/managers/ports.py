@@ -5,40 +5,76 @@ from __future__ import annotations
 import errno
 import random
 import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 from clipper_admin.exceptions import ClipperException
+from clipper_admin.limits import tcp_port
 
 FREE_RANGE = range(10_000, 32_000)
 """Below the ports that the kernel gives to outgoing connections: one of those could take ours during a restart."""
 
 
-def take_ports(host: str, wanted: int, before: int, count: int, purpose: str) -> int:
-    """The first of ``count`` ports in a row on which nobody listens.
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """``count`` ports in a row: the first is ``wanted``, or if that is 0 ``before`` (of an earlier life), else any.
+
+    ``purpose`` is the word for them in ``clipper_<purpose>_port``.
+    """
+
+    purpose: str
+    wanted: int
+    before: int = 0
+    count: int = 1
+
+
+def choose_ports(host: str, *wishes: Wish) -> dict[str, int]:
+    """The first port for each purpose; nobody listens on them and they do not meet.
+
+    Raises:
+        ClipperException: as ``take_ports``, or two of the wishes are for the same port.
+    """
+    chosen: dict[str, int] = {}
+    ours: dict[int, str] = {}
+    for wish in sorted(wishes, key=lambda wish: wish.wanted == 0):  # those that may be any give way
+        first = chosen[wish.purpose] = take_ports(host, wish, ours)
+        ours |= dict.fromkeys(range(first, first + wish.count), wish.purpose)
+    return chosen
+
+
+def take_ports(host: str, wish: Wish, ours: Mapping[int, str]) -> int:
+    """The first port of a wish.
 
     Args:
         host: the address they are for.
-        wanted: the first port; 0 for ``before`` if those are free still, else any.
-        before: what the cluster had in an earlier life; 0 if it had none.
-        count: how many.
-        purpose: the word for them in ``clipper_<purpose>_port``.
+        wish: which.
+        ours: the purposes of ports that are given away already.
 
     Raises:
         ClipperException: a port is taken (the message names the holder where it can be known), or is no port.
     """
-    if wanted == 0:
-        usable = before and not any(_refusal(host, port) for port in range(before, before + count))
-        return before if usable else _free_run(host, count)
-    for port in range(wanted, wanted + count):
-        _check_port(host, port, purpose)
-    return wanted
+    run = range(wish.wanted or wish.before, (wish.wanted or wish.before) + wish.count)
+    if wish.wanted == 0:
+        usable = wish.before and not any(port in ours or _refusal(host, port) for port in run)
+        return wish.before if usable else _free_run(host, wish.count, ours)
+    for port in run:
+        if port in ours:
+            raise _met(wish, port, ours[port])
+        _check_port(host, port, wish.purpose)
+    return wish.wanted
+
+
+def _met(wish: Wish, port: int, other: str) -> ClipperException:
+    last = wish.wanted + wish.count - 1
+    why = f" (each query frontend has one: {wish.wanted} to {last})" if wish.count > 1 else ""
+    return ClipperException(
+        f"Port {port} can't be both a {other} port and a {wish.purpose} port{why}: give each a port of its own with "
+        f"clipper_{other}_port= and clipper_{wish.purpose}_port= (0 for any free port)."
+    )
 
 
 def _check_port(host: str, port: int, purpose: str) -> None:
-    if not 0 < port < 65_536:
-        raise ClipperException(
-            f"clipper_{purpose}_port: {port} is not a TCP port; take one from 1 to 65535, or 0 for any free one."
-        )
-    refusal = _refusal(host, port)
+    refusal = _refusal(host, tcp_port(f"clipper_{purpose}_port", port))
     if refusal:
         raise ClipperException(
             f"The {purpose} port {port} can't be used on {host}: {refusal}. Stop what is there, or pass another "
@@ -86,9 +122,9 @@ def _refusal(host: str, port: int) -> str:
     return ""
 
 
-def _free_run(host: str, count: int) -> int:
+def _free_run(host: str, count: int, ours: Mapping[int, str]) -> int:
     for _ in range(1000):
         first = random.randrange(FREE_RANGE.start, FREE_RANGE.stop - count)
-        if not any(_refusal(host, port) for port in range(first, first + count)):
+        if not any(port in ours or _refusal(host, port) for port in range(first, first + count)):
             return first
     raise ClipperException(f"No {count} free ports in a row were found on {host}: name one that is free.")

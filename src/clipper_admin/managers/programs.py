@@ -100,19 +100,24 @@ def server_programs(folder: ClusterFolder, cluster: Cluster, settings: FrontendS
 def replica_program(
     folder: ClusterFolder, cluster: Cluster, replica: ReplicaId, image: Image, environ: Mapping[str, str]
 ) -> Program:
-    """The container of a replica: the runtime under the image's interpreter, connected to every query frontend."""
+    """The container of a replica: the runtime under the image's interpreter, connected to every query frontend.
+
+    It runs in the model's folder, so that the model finds the files that were deployed with it.
+    """
+    data = folder.models / replica.model / replica.version / "model"
     environment = {
         **_carried(environ, isolated=bool(image.packages)),
         **DIE_WITH_PARENT,
         "CLIPPER_MODEL_NAME": replica.model,
         "CLIPPER_MODEL_VERSION": replica.version,
         "CLIPPER_INPUT_TYPE": image.input_type,
-        "CLIPPER_MODEL_PATH": str(folder.models / replica.model / replica.version / "model"),
+        "CLIPPER_MODEL_PATH": str(data),
         "CLIPPER_ADDRESS": ",".join(f"unix:{rpc_socket(cluster, each)}" for each in range(cluster.frontends)),
         "CLIPPER_REPLICA_ID": str(replica.number),
         "PYTHONUNBUFFERED": "1",
     }
-    return Program(replica.program, (image.interpreter, str(folder.runtime)), environment, priority=300)
+    command = (image.interpreter, str(folder.runtime))
+    return Program(replica.program, command, environment, 300, directory=str(data.relative_to(folder.path)))
 
 
 def _server(module: str, folder: ClusterFolder, cluster: Cluster) -> tuple[str, ...]:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from clipper_admin.exceptions import ClipperException
 from clipper_admin.log import ClusterLogger
 from clipper_admin.managers import logs, ports, waiting
-from clipper_admin.managers.folders import Cluster, ClusterFolder, locked, write_atomically
+from clipper_admin.managers.folders import Cluster, ClusterFolder, disk_errors, locked, write_atomically
 from clipper_admin.managers.images import Image
 from clipper_admin.managers.lifecycle import configured_programs, control, write_program
 from clipper_admin.managers.programs import ReplicaId, frontend_name, parse_replica, replica_program
 from clipper_admin.managers.steps import step
+
+DEPLOY_PATIENCE = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,16 +90,36 @@ class Deployment:
         return [ReplicaId(self.name, self.version, first + each) for each in range(count)]
 
 
+@contextlib.contextmanager
+def deploying(folder: ClusterFolder, name: str, version: str) -> Iterator[None]:
+    """Keeps other sessions from building or deploying this version.
+
+    Raises:
+        ClipperException: one is still at it after ``DEPLOY_PATIENCE`` seconds.
+    """
+    busy = (
+        f"Model {name}:{version} is being deployed by another session: wait until that is done, or deploy this one "
+        "as another version"
+    )
+    with disk_errors(f"deploy model {name}:{version}", folder.path):
+        folder.create()
+    with locked(folder.replica_ids / f"{name}_{version}.deploying", DEPLOY_PATIENCE, busy):
+        yield
+
+
+def all_replicas(folder: ClusterFolder) -> list[ReplicaId]:
+    """The replicas that are to run, of every model version."""
+    return [each for program in configured_programs(folder) if (each := parse_replica(program))]
+
+
 def configured_replicas(folder: ClusterFolder, name: str, version: str) -> list[ReplicaId]:
     """The replicas of a model version that are to run, oldest first."""
-    every = (parse_replica(program) for program in configured_programs(folder))
-    return sorted(each for each in every if each and (each.model, each.version) == (name, version))
+    return sorted(each for each in all_replicas(folder) if (each.model, each.version) == (name, version))
 
 
 def known_versions(folder: ClusterFolder) -> dict[str, list[str]]:
     """The versions of each model that have replicas or an image here."""
-    every = (parse_replica(program) for program in configured_programs(folder))
-    found = {(each.model, each.version) for each in every if each}
+    found = {(each.model, each.version) for each in all_replicas(folder)}
     found |= {(note.parent.parent.name, note.parent.name) for note in folder.models.glob("*/*/image.json")}
     versions: dict[str, list[str]] = {}
     for name, version in sorted(found):

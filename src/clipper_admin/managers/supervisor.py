@@ -29,12 +29,16 @@ LOG_BACKUPS = 3
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """One process to keep running. Where priorities differ, lower ones start first and stop last."""
+    """One process to keep running. Where priorities differ, lower ones start first and stop last.
+
+    ``directory`` is where it runs: a plain path below the cluster's folder, or empty for that folder itself.
+    """
 
     name: str
     command: tuple[str, ...]
     environment: Mapping[str, str] = field(default_factory=dict)
     priority: int = 500
+    directory: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,7 @@ def program_config(program: Program) -> str:
     return f"""\
 [program:{program.name}]
 command={command}
+directory={program.directory or "."}
 priority={program.priority}
 autostart=true
 autorestart=true

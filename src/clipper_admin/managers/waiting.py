@@ -102,8 +102,8 @@ def connected_replicas(admin_address: str, frontends: Iterable[str]) -> set[Repl
 
 
 def server_failure(folder: ClusterFolder, program: str, what: str) -> ClipperException:
-    """Why a server could not be started, in its own words."""
-    return ClipperException(f"{program} {what}. {_log_part(folder, program)}")
+    """Why a server could not be started, in its own words; a cluster that never ran takes its logs away with it."""
+    return ClipperException(f"{program} {what}. {_log_part(folder, program, 'The end of its log')}")
 
 
 def replica_failure(folder: ClusterFolder, replica: ReplicaId, interpreter: str) -> ClipperException:
@@ -137,10 +137,11 @@ def _dump_stacks(folder: ClusterFolder, supervisor: Supervisor, program: str) ->
     time.sleep(POLL_SECONDS)  # the dump comes in several writes
 
 
-def _log_part(folder: ClusterFolder, program: str) -> str:
+def _log_part(folder: ClusterFolder, program: str, title: str = "") -> str:
     words = tail(folder.log(program))
     if words:
-        return f"The end of its log ({folder.log(program)}):\n" + re.sub("(?m)^", "    ", words)
+        title = title or f"The end of its log ({folder.log(program)})"
+        return f"{title}:\n" + re.sub("(?m)^", "    ", words)
     free = shutil.disk_usage(folder.path).free
     return "Its log is empty" + (": the disk is full, free some space." if free < 1_000_000 else ".")
 

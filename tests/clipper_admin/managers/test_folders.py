@@ -28,6 +28,16 @@ def test_a_cluster_is_read_back(folder):
     assert folder.read() == CLUSTER
 
 
+def test_what_changed_is_named_as_it_was_given():
+    assert CLUSTER.changes(CLUSTER) == []
+    moved = Cluster("127.0.0.1", 14_337, 2, 4, frontends=2, sockets="/y")
+    assert moved.changes(CLUSTER) == [
+        "num_frontend_replicas=2 (before: 1)",
+        "clipper_query_port=14337 (before: 1)",
+        "clipper_rpc_port=4 (before: 3)",
+    ]
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"host": "x"}', '{"other": 1}'])
 def test_a_broken_record_is_no_cluster(folder, text):
     folder.record.write_text(text)
@@ -99,6 +109,20 @@ def test_a_failed_write_leaves_the_old_text(tmp_path):
         write_atomically(tmp_path / "f", "\ud800")
     assert (tmp_path / "f").read_text() == "one"
     assert [each.name for each in tmp_path.iterdir()] == ["f"]
+
+
+def test_a_folder_is_locked_itself(tmp_path):
+    with locked(tmp_path, 1, "busy"), pytest.raises(ClipperException, match=r"^busy"):  # noqa: SIM117
+        with locked(tmp_path, 0, "busy"):
+            pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_lock_that_can_not_be_made_says_why(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(ClipperException, match=r"Cannot take a lock in .*file.lock: .*File exists"):  # noqa: SIM117
+        with locked(tmp_path / "file" / "lock", 0, "busy"):
+            pass
 
 
 def test_a_lock_is_held_by_one_at_a_time(tmp_path):

@@ -77,6 +77,22 @@ def test_removing_is_for_one_version(folder, model):
         read_image(folder, "m", "1")
 
 
+def test_with_its_last_version_the_folder_of_a_model_goes(folder, model):
+    write_image(folder, "m", "1", IMAGE, model)
+    remove_image(folder, "m", "1")
+    remove_image(folder, "absent", "1")
+    assert list(folder.models.iterdir()) == []
+    folder.remove()
+    remove_image(folder, "m", "1")
+    assert not folder.path.exists()
+
+
+def test_a_failed_build_leaves_no_folder(folder, model):
+    with pytest.raises(OSError, match="absent"):
+        write_image(folder, "m", "1", IMAGE, model / "absent")
+    assert list(folder.models.iterdir()) == []
+
+
 def test_tags():
     assert image_tag("default-cluster", "sum-model", "1", None) == "default-cluster-sum-model:1"
     assert image_tag("c", "m", "1", "registry/x") == "registry/x/c-m:1"

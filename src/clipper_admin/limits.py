@@ -1,0 +1,76 @@
+"""Numbers and labels as users give them, checked before anything is started with them. All raise ClipperException."""
+
+from __future__ import annotations
+
+import math
+import numbers
+import operator
+from collections.abc import Sequence
+from typing import Any, Final
+
+from clipper_admin.exceptions import ClipperException
+
+LARGEST_BATCH: Final = 1 << 20
+LONGEST_LABEL: Final = 128
+LARGEST_PORT: Final = 65_535
+
+
+def whole_number(what: str, value: object, least: int = 0) -> int:
+    """``value``, if it is a whole number of at least ``least``; numpy's count as well."""
+    number = _whole(value)
+    if number is None or number < least:
+        raise ClipperException(f"{what} must be {least} or more, a whole number, not {value!r}")
+    return number
+
+
+def seconds(what: str, value: object) -> float:
+    """``value``, if it is a time to wait."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 < float(value) < math.inf:
+        raise ClipperException(f"{what} must be more than 0, a number of seconds, not {value!r}")
+    return float(value)
+
+
+def tcp_port(what: str, value: object) -> int:
+    """``value``, if it is a port, or 0, which stands for any."""
+    number = _whole(value)
+    if number is None or not 0 <= number <= LARGEST_PORT:
+        raise ClipperException(
+            f"{what}: {value!r} is not a TCP port; take one from 1 to {LARGEST_PORT}, or 0 for any free one."
+        )
+    return number
+
+
+def batch_size(value: object) -> int:
+    """``value``, if a model can be given as many inputs at once, or -1, which stands for a size that is learned."""
+    number = _whole(value)
+    if number is None or not (number == -1 or 1 <= number <= LARGEST_BATCH):
+        raise ClipperException(
+            "The batch size must be positive or DEFAULT_BATCH_SIZE, which is -1: "
+            f"give a whole number up to {LARGEST_BATCH}, not {value!r}"
+        )
+    return number
+
+
+def labels(value: Sequence[str] | None) -> list[str]:
+    """``value`` as a list, if it is one of short texts without ``,`` and ``:``."""
+    if value is None:
+        return []
+    if not isinstance(value, (list, tuple)):
+        raise ClipperException(f"labels must be a list of str, not {value!r}: write for example labels=['canary']")
+    for label in value:
+        _check_label(label)
+    return list(value)
+
+
+def _check_label(label: Any) -> None:
+    if not isinstance(label, str) or not 1 <= len(label) <= LONGEST_LABEL:
+        raise ClipperException(f"A label must be a str of 1 to {LONGEST_LABEL} characters, not {label!r}")
+    if "," in label or ":" in label or not label.isprintable():
+        raise ClipperException(f"The label {label!r} holds ',', ':' or what can't be printed: leave that out")
+
+
+def _whole(value: Any) -> int | None:
+    try:
+        return None if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        return None
