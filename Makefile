@@ -30,7 +30,7 @@ type: $(VENV)/.test
 	$(BIN)/mypy
 
 unit: $(VENV)/.test
-	$(BIN)/pytest -q
+	$(BIN)/pytest -q -n 2 --dist loadfile
 
 bench: $(VENV)/.test ## the sum model beside the bare echo
 	$(BIN)/python -m benchmarks.run

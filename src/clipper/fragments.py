@@ -20,4 +20,8 @@ def is_fragment(text: bytes) -> bool:
 def as_fragment(text: str) -> bytes:
     """A text as it is embedded in answers: as JSON if it is JSON, else as a JSON string."""
     stripped = text.strip().encode(errors="replace")
-    return stripped if is_fragment(stripped) else msgspec.json.encode(text)
+    try:
+        msgspec.json.decode(stripped)
+    except (msgspec.DecodeError, RecursionError):
+        return msgspec.json.encode(text)
+    return stripped

@@ -54,3 +54,7 @@ def test_what_passes_leaves_the_answer_json(text: bytes) -> None:
 @given(st.text(st.characters(exclude_categories=["Cs"])))
 def test_any_text_becomes_a_fragment(text: str) -> None:
     assert is_fragment(as_fragment(text))
+
+
+def test_a_number_that_readers_would_take_for_infinite_is_a_string() -> None:
+    assert as_fragment("1e999") == b'"1e999"'

@@ -88,7 +88,7 @@ class Api:
 
     def _not_found(self, path: bytes) -> str:
         name, _, verb = path[1:].partition(b"/")
-        if verb in (b"predict", b"predict/"):
+        if name and verb in (b"predict", b"predict/"):
             known = ", ".join(sorted(self._processor.catalog.apps)[:10]) or "none"
             return f"application '{_text(name)}' does not exist: register it first. Registered are: {known}"
         return f"no endpoint {_text(path)}: there are {ENDPOINTS}"
