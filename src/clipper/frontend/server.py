@@ -25,7 +25,7 @@ from clipper.frontend.peers import MetricsPeers
 from clipper.frontend.registry_feed import RegistryFeed
 from clipper.frontend.replicas import ConnectedReplicas
 from clipper.metrics import Metrics
-from clipper.process import die_with_parent, log_to_stderr
+from clipper.process import collect_garbage_rarely, die_with_parent, log_to_stderr
 from clipper.processor import Processor, QueryIds
 from clipper.rpc.listener import Listener
 from clipper.store.sqlite import SqliteStore
@@ -76,6 +76,7 @@ class QueryFrontend:
         await self._listen_for_containers()
         await self._replicas.reunite(expected, REUNION_SECONDS)
         await self._peers.start(self._metrics.snapshot)
+        collect_garbage_rarely()
         server = await self._loop.create_server(self._http.protocol, sock=_shared_port(self._config))
         log.info("%s serves on %s:%d", self._config.frontend, self._config.host, self._config.query_port)
         await stop.wait()
