@@ -5,6 +5,7 @@ import os
 import signal
 import time
 
+import psutil
 import pytest
 
 from tests.clipper_admin.managers.polling import eventually
@@ -38,6 +39,15 @@ def end(clipper, program, number):
     return pid
 
 
+def listens(clipper, program):
+    port = int(clipper.get_query_addr().rpartition(":")[2])
+    try:
+        sockets = psutil.Process(pid_of(clipper, program)).net_connections("tcp")
+    except psutil.NoSuchProcess:
+        return False
+    return any(each.status == psutil.CONN_LISTEN and each.laddr.port == port for each in sockets)
+
+
 def restarted(clipper, program, before):
     return eventually(lambda: (pid := pid_of(clipper, program)) not in (0, before) and pid)
 
@@ -48,8 +58,10 @@ def wait_for_answers(load, more):
 
 
 def deploy_behind(clipper, serve, function):
+    """Serves a function once every frontend is up: one that another test has killed may be on its way back."""
     name = serve(function, on=clipper)
     frontends = clipper.cm.programs().count("query-frontend-1") + 1
+    eventually(lambda: all(listens(clipper, f"query-frontend-{each}") for each in range(frontends)))
     await_link(clipper, name, "1", times=1 if frontends == 1 else 30)
     return name
 
