@@ -51,7 +51,7 @@ class Clock(Protocol):
 class Query:
     """A question under way: whom it asked, what came, until when it waits."""
 
-    __slots__ = ("_choices", "_failure", "_lane", "_missing", "_outputs", "answer", "app", "arrived", "data", "id")
+    __slots__ = ("_failure", "_lane", "_missing", "_outputs", "answer", "app", "arrived", "data", "id")
 
     def __init__(self, query_id: int, lane: Lane, data: bytes, arrived: float, answer: Answer) -> None:
         self.id = query_id
@@ -60,7 +60,6 @@ class Query:
         self.arrived = arrived
         self.answer: Answer | None = answer
         self._lane = lane
-        self._choices: Sequence[Choice] = ()
         self._missing = 0
         self._outputs: dict[ModelVersion, bytes] = {}
         self._failure: tuple[str, str] | None = None
@@ -70,7 +69,6 @@ class Query:
         return self.arrived + self.app.slo
 
     def ask(self, choices: Sequence[Choice], executor: Executor, now: float) -> None:
-        self._choices = choices
         self._missing = len(choices)
         deadline = self.deadline
         for choice in choices:

@@ -147,14 +147,15 @@ class Executor:
 
     def _land(self, state: ModelState, flight: Flight, outcome: Outcome) -> None:
         state.forget(flight)
-        if not outcome.ok:
-            state.metrics.errors += 1
-            flight.fail(state.version, "model_error", bytes(outcome.data).decode(errors="replace"))
-            return
         fragment = bytes(outcome.data)
-        if not is_fragment(fragment):
+        if not (outcome.ok and is_fragment(fragment)):
             state.metrics.errors += 1
-            flight.fail(state.version, "model_error", "the container sent an output that is not JSON text")
+            text = (
+                "the container sent an output that is not JSON text"
+                if outcome.ok
+                else fragment.decode(errors="replace")
+            )
+            flight.fail(state.version, "model_error", text)
             return
         if self._cache.enabled and state.settings is not None:
             self._cache.put((state.settings.registration, flight.input), fragment)

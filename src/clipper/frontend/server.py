@@ -19,7 +19,7 @@ from clipper.errors import ClipperError
 from clipper.execution.cache import PredictionCache
 from clipper.execution.executor import Executor
 from clipper.frontend.api import Api
-from clipper.frontend.http import Exchange, HttpServer, Limits
+from clipper.frontend.http import HttpServer, Limits
 from clipper.frontend.pages import Pages
 from clipper.frontend.peers import MetricsPeers
 from clipper.frontend.registry_feed import RegistryFeed
@@ -62,7 +62,7 @@ class QueryFrontend:
         self._peers = MetricsPeers(config.metrics_sockets)
         self._pages = Pages(metrics, self._peers, self._feed)
         self._api = Api(self._processor, metrics, self._pages.table())
-        self._http = HttpServer(self._handle, _limits(config), loop, metrics.process.responded)
+        self._http = HttpServer(self._api.handle, _limits(config), loop, metrics.process.responded)
         self._replicas = ConnectedReplicas(self._executor, config.frontend, self._feed.report)
         self._listener = Listener(self._replicas)
         metrics.process.cache_bytes = lambda: cache.size_bytes
@@ -97,9 +97,6 @@ class QueryFrontend:
         self._http.begin_drain()
         if not await self._http.drained(self._config.drain_timeout):
             log.warning("%d queries were cut off", self._processor.open_queries())
-
-    def _handle(self, exchange: Exchange) -> None:
-        self._api.handle(exchange)
 
     def _wake(self) -> None:
         self._loop.call_soon(self._flush)

@@ -16,8 +16,6 @@ from clipper.rpc.wire import Frame, FrameReader, Hello, Kind, Outcome, WireError
 log = logging.getLogger(__name__)
 
 HELLO_SECONDS = 5.0
-MAX_OUTCOMES = 256 << 20
-"""Most bytes of the answers to one batch."""
 
 
 class Refused(Exception):
@@ -54,7 +52,7 @@ class ContainerConnection(asyncio.Protocol):
     def __init__(self, containers: Containers, open_connections: set[ContainerConnection]) -> None:
         self._containers = containers
         self._open = open_connections
-        self._reader = FrameReader(MAX_OUTCOMES)
+        self._reader = FrameReader(wire.MAX_OUTCOMES)
         self._handler: Callable[[Frame], None] = self._greet
         self._joined = False
         self._name = "a container that has not said hello"
