@@ -57,9 +57,10 @@ def tiny_container(address, told_to_stop):
             welcomed = True
         elif kind == 4:
             assert welcomed
+            stopping = told_to_stop.is_set()  # looked at before the answer is out: what is told later is for the next
+            told_to_stop.clear()
             stream.sendall(message(5, answer(payload, items), batch_id, items))
-            if told_to_stop.is_set():
-                told_to_stop.clear()
+            if stopping:
                 stream.sendall(message(6))
         else:
             assert kind == 6
