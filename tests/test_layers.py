@@ -16,12 +16,20 @@ LAYERS = [
     {"types", "errors", "fragments", "config", "process", "histogram", "snapshot", "metrics"},
     {"store", "rpc"},
     {"execution", "selection", "catalog"},
+    {"query"},
     {"processor"},
     {"frontend", "management"},
 ]
 GROUND_FLOOR = ["errors", "types", "fragments", "config", "process", "histogram", "snapshot", "metrics"]
 DECIDING = ["clipper/execution", "clipper/selection", "clipper/rpc/wire.py", "clipper/management/rules.py"]
-DATA_PATH = ["clipper/execution", "clipper/selection", "clipper/frontend", "clipper/rpc", "clipper/processor.py"]
+DATA_PATH = [
+    "clipper/execution",
+    "clipper/selection",
+    "clipper/frontend",
+    "clipper/rpc",
+    "clipper/query.py",
+    "clipper/processor.py",
+]
 
 
 def imports_of(path: Path) -> Iterator[str]:

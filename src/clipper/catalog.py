@@ -10,18 +10,22 @@ from clipper.execution.model import ModelSettings
 from clipper.fragments import as_fragment
 from clipper.selection.policy import SelectionPolicy
 from clipper.selection.single import Single
+from clipper.selection.vote import MajorityVote
 from clipper.types import Application, ModelVersion, Registry
 
 IDLE_SLO = 0.1
 """Seconds: what batches are sized for while no application is linked to a model."""
 
-POLICIES: dict[str, Callable[[], SelectionPolicy]] = {"single": Single}
+POLICIES: dict[str, Callable[[], SelectionPolicy]] = {"single": Single, "majority_vote": MajorityVote}
 
 
 class AppView:
-    """One application, ready to serve: its record, the versions its links now lead to, its policy and state."""
+    """One application, ready to serve: its record, the versions its links now lead to, its policy and state.
 
-    __slots__ = ("application", "default_fragment", "linked", "models", "policy", "slo", "state")
+    ``ensemble``: whether more than one model is linked, so that answers tell which models they are made of.
+    """
+
+    __slots__ = ("application", "default_fragment", "ensemble", "linked", "models", "policy", "slo", "state")
 
     def __init__(self, application: Application) -> None:
         self.application = application
@@ -30,17 +34,20 @@ class AppView:
         self.policy = POLICIES[application.selection_policy]()
         self.linked: tuple[str, ...] = ()
         self.models: tuple[ModelVersion, ...] = ()
-        self.state: Any = None
+        self.ensemble = False
+        self.state: Any = self.policy.init(())
 
     @property
     def name(self) -> str:
         return self.application.name
 
     def follow(self, linked: tuple[str, ...], models: tuple[ModelVersion, ...]) -> None:
-        self.linked = linked
-        if models != self.models:
-            self.models = models
-            self.state = self.policy.init(models)
+        """Takes up the links: ``models`` are the current versions of those that have one."""
+        self.models = models
+        if linked != self.linked:
+            self.linked = linked
+            self.ensemble = len(linked) > 1
+            self.state = self.policy.init(linked)
 
 
 class Catalog:
@@ -67,6 +74,8 @@ class Catalog:
                 input_type=model.input_type,
                 batch_size=model.batch_size,
                 slo=slos.get(model.name, IDLE_SLO),
+                batching=model.batching,
+                batch_delay_micros=model.batch_delay_micros,
             )
             for version, model in self.registry.models.items()
         }
@@ -75,12 +84,18 @@ class Catalog:
         """The models to ask when the query names a version.
 
         Raises:
-            QueryProcessingError: nothing is linked, or the linked model has no such version.
+            QueryProcessingError: nothing or more than one model is linked, or the linked model has no such version.
         """
         if not app.linked:
             raise QueryProcessingError(
                 f"Requested version: {version}, but no model is linked to application: {app.name}. "
                 "Link one, or leave the version out"
+            )
+        if app.ensemble:
+            raise QueryProcessingError(
+                f"Requested version: {version}, but application: {app.name} is linked to {len(app.linked)} models "
+                f"({', '.join(app.linked)}): a version can be asked of an application with one model. "
+                "Leave the version out"
             )
         asked = ModelVersion(app.linked[0], version)
         if asked not in self.registry.models:

@@ -49,41 +49,60 @@ SCALES: Final[dict[Unit, Scale]] = {"seconds": _seconds(), "queries": _queries()
 class Histogram:
     """Where values of one unit are recorded.
 
-    A value is only put aside; hundreds at once are then sorted into the buckets, in less time than one by one.
+    A value is only put aside; hundreds at once are then sorted into the buckets, in less time than one by one. Until
+    then there are no buckets: most of a thousand idle models cost next to nothing.
     """
 
-    __slots__ = ("_buckets", "_maximum", "_minimum", "_squares", "_sum", "_times", "_unit", "_values")
+    __slots__ = ("_buckets", "_maximum", "_minimum", "_squares", "_sum", "_times", "_unit", "_values", "_weighted")
 
     def __init__(self, unit: Unit) -> None:
         self._unit = unit
         self._values: list[float] = []
+        self._weighted: list[float] = []
         self._times: list[int] = []
-        self._buckets = np.zeros(len(SCALES[unit].middles), np.int64)
+        self._buckets: NDArray[np.int64] | None = None
         self._sum = self._squares = 0.0
         self._minimum, self._maximum = math.inf, -math.inf
 
-    def record(self, value: float, times: int = 1) -> None:
-        """Counts a value, as if recorded so many ``times`` (at least 1)."""
+    def record(self, value: float) -> None:
+        """Counts a value."""
         values = self._values
         values.append(value)
-        self._times.append(times)
         if len(values) >= _ASIDE:
             self._sort()
 
-    def snapshot(self) -> Distribution:
-        if self._values:
+    def record_all(self, values: Sequence[float]) -> None:
+        """Counts each of the values."""
+        self._values += values
+        if len(self._values) >= _ASIDE:
             self._sort()
-        filled = np.flatnonzero(self._buckets)
-        if not filled.size:
+
+    def record_times(self, value: float, times: int) -> None:
+        """Counts a value as if recorded so many ``times`` (at least 1)."""
+        self._weighted.append(value)
+        self._times.append(times)
+        if len(self._times) >= _ASIDE:
+            self._sort()
+
+    def snapshot(self) -> Distribution:
+        self._sort()
+        if self._buckets is None:
             return Distribution(self._unit)
+        filled = np.flatnonzero(self._buckets)
         buckets = dict(zip(filled.tolist(), self._buckets[filled].tolist(), strict=True))
         count = int(self._buckets.sum())
         return Distribution(self._unit, buckets, count, self._sum, self._squares, self._minimum, self._maximum)
 
     def _sort(self) -> None:
-        values, times = np.array(self._values, np.float64), np.array(self._times, np.float64)
+        if not (self._values or self._weighted):
+            return
+        values = np.array(self._values + self._weighted, np.float64)
+        times = np.array([1] * len(self._values) + self._times, np.float64)
         self._values.clear()
+        self._weighted.clear()
         self._times.clear()
+        if self._buckets is None:
+            self._buckets = np.zeros(len(SCALES[self._unit].middles), np.int64)
         buckets = np.searchsorted(SCALES[self._unit].bounds, values)
         self._buckets += np.bincount(buckets, times, len(self._buckets)).astype(np.int64)
         weighted = values * times

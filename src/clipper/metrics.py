@@ -8,7 +8,7 @@ them into one value that can travel, be added to those of other frontends, and b
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from msgspec.structs import replace
@@ -70,13 +70,13 @@ class Meter:
 
 
 class AppMetrics:
-    """One application. ``errors`` counts requests that got an error instead of a prediction or the default output."""
+    """One application. ``errors`` counts requests that got an error instead of a prediction or the default output,
+    ``cancelled`` queries whose client left before the answer."""
 
-    __slots__ = ("_throughput", "defaults", "errors", "latency", "ok")
+    __slots__ = ("_throughput", "cancelled", "defaults", "errors", "latency", "ok")
 
     def __init__(self, now: float = 0.0) -> None:
-        self.ok = 0
-        self.errors = 0
+        self.ok = self.errors = self.cancelled = 0
         self.defaults = dict.fromkeys(DEFAULT_REASONS, 0)
         self.latency = Histogram("seconds")
         self._throughput = Meter(now)
@@ -95,6 +95,7 @@ class AppMetrics:
         return AppSnapshot(
             ok=self.ok,
             errors=self.errors,
+            cancelled=self.cancelled,
             defaults=dict(self.defaults),
             latency=self.latency.snapshot(),
             throughput=self._throughput.read(self.ok + sum(self.defaults.values()), now),
@@ -113,6 +114,7 @@ class ModelMetrics:
         "batch_size",
         "batches",
         "errors",
+        "hedged",
         "hits",
         "in_flight",
         "latency",
@@ -125,7 +127,8 @@ class ModelMetrics:
     )
 
     def __init__(self, now: float = 0.0) -> None:
-        self.predictions = self.batches = self.errors = self.redispatched = self.hits = self.misses = 0
+        self.predictions = self.batches = self.errors = self.redispatched = self.hedged = 0
+        self.hits = self.misses = 0
         self.queue_depth: Gauge = zero
         self.in_flight: Gauge = zero
         self.replicas: Gauge = zero
@@ -139,11 +142,11 @@ class ModelMetrics:
         self.batches += 1
         self.predictions += size
         self.batch_size.record(size)
-        self.latency.record(seconds, size)
+        self.latency.record_times(seconds, size)
 
-    def waited(self, seconds: float, times: int = 1) -> None:
-        """A query, or ``times`` of them, left the queue ``seconds`` after entering it."""
-        self.queue_wait.record(seconds, times)
+    def waited(self, seconds: Sequence[float]) -> None:
+        """Queries left the queue, so many seconds after they entered it."""
+        self.queue_wait.record_all(seconds)
 
     def snapshot(self, now: float, frontend: str) -> ModelSnapshot:
         return ModelSnapshot(
@@ -151,6 +154,7 @@ class ModelMetrics:
             batches=self.batches,
             errors=self.errors,
             redispatched=self.redispatched,
+            hedged=self.hedged,
             hits=self.hits,
             misses=self.misses,
             queue_depth=self.queue_depth(),

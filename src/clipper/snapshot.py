@@ -21,6 +21,7 @@ class Rates(msgspec.Struct, frozen=True):
 class AppSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     ok: int = 0
     errors: int = 0
+    cancelled: int = 0
     defaults: dict[str, int] = {}
     latency: Distribution = Distribution("seconds")
     throughput: Rates = Rates()
@@ -33,6 +34,7 @@ class ModelSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     batches: int = 0
     errors: int = 0
     redispatched: int = 0
+    hedged: int = 0
     hits: int = 0
     misses: int = 0
     queue_depth: int = 0

@@ -37,8 +37,10 @@ class Application(msgspec.Struct, frozen=True, kw_only=True):
 class Model(msgspec.Struct, frozen=True, kw_only=True):
     """One registered version of a model.
 
-    ``batch_size`` is the most queries a batch may hold, or -1 to learn it. ``registration`` is the registry
-    revision that created the record: a version deleted and registered again is another model to the caches.
+    ``batch_size`` is the most queries a batch may hold, or -1 to learn it, the way that ``batching`` names.
+    ``batch_delay_micros`` is how long, counted from the oldest waiting query, a batch may wait to be filled: 0 not
+    at all, -1 as learned. ``registration`` is the registry revision that created the record: a version deleted and
+    registered again is another model to the caches.
     """
 
     name: str
@@ -48,6 +50,8 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     container_name: str = "NO_CONTAINER"
     model_data_path: str = "DEPRECATED"
     batch_size: int = -1
+    batching: str = "aimd"
+    batch_delay_micros: int = 0
     registration: int = 0
 
     @property

@@ -30,7 +30,9 @@ class Applications(Session):
             input_type: integers, floats, doubles, bytes or strings.
             default_output: answered when no model's output is there in time; JSON in it is sent as JSON.
             slo_micros: microseconds from the arrival of a query to its answer.
-            selection_policy: how linked models are chosen and combined, with ``policy_params``.
+            selection_policy: ``single``, the one linked model answers, or ``majority_vote``, what most of the linked
+                models say.
+            policy_params: of the policy; these two have none.
             confidence_threshold: below it the default output is answered.
             loss: how feedback is turned into a loss.
         """
@@ -64,7 +66,10 @@ class Applications(Session):
         self.unregister_application(name)
 
     def link_model_to_app(self, app_name: str, model_name: str) -> None:
-        """Lets the current version of a model, whichever it is in future, answer an application's queries."""
+        """Lets the current version of a model, whichever it is in future, answer an application's queries.
+
+        An application whose policy combines several models is linked to each of them.
+        """
         self.frontends.admin("add_model_links", app_name=app_name, model_names=[model_name])
         self.logger.info("Model %s is now linked to application %s", model_name, app_name)
 
@@ -86,6 +91,6 @@ class Applications(Session):
         return info or None
 
     def get_linked_models(self, app_name: str) -> list[str]:
-        """The names of the models linked to an application."""
+        """The names of all models linked to an application, in the order of the links."""
         names: list[str] = self.frontends.admin_json("get_linked_models", app_name=app_name)
         return names

@@ -22,6 +22,7 @@ def add_to(app: typer.Typer) -> None:
         "register",
         register,
         "clipper register hello-world --input-type doubles --default-output -1.0 --slo-micros 100000",
+        "clipper register digits --input-type floats --default-output null --policy majority_vote",
     )
     add_command(app, "link", link, "clipper link hello-world sum-model")
     add_command(app, "unlink", unlink, "clipper unlink hello-world sum-model")
@@ -55,15 +56,16 @@ def register(
     input_type: Annotated[str, typer.Option(help="integers, floats, doubles, bytes or strings.")],
     default_output: Annotated[str, typer.Option(help="Answered when no model's output is there in time.")],
     slo_micros: Annotated[int, typer.Option(help="Microseconds from query to answer.")] = 100_000,
+    policy: Annotated[str, typer.Option(help="single, or majority_vote of all models linked.")] = "single",
 ) -> None:
     """Register an application: /APP_NAME/predict answers from now on."""
     with terminal.connected() as connection:
-        connection.register_application(app_name, input_type, default_output, slo_micros)
+        connection.register_application(app_name, input_type, default_output, slo_micros, policy)
         terminal.show(connection.get_app_info(app_name))
 
 
 def link(terminal: Terminal, app_name: AppName, model_name: ModelName) -> None:
-    """Let a model answer the queries of an application."""
+    """Let a model answer the queries of an application, with others if its policy combines several."""
     with terminal.connected() as connection:
         connection.link_model_to_app(app_name, model_name)
         terminal.show(connection.get_app_info(app_name))

@@ -9,7 +9,7 @@ import typer
 
 from clipper_admin import doctor, quickstart
 from clipper_admin.cli_terminal import FAILED, Terminal, add_command, table
-from clipper_admin.connection import DEFAULT_PREDICTION_CACHE_SIZE_BYTES, ClipperConnection
+from clipper_admin.connection import ClipperConnection
 from clipper_admin.exceptions import ClipperException
 from clipper_admin.log_lines import follow, last_lines
 from clipper_admin.managers import lifecycle
@@ -52,13 +52,11 @@ def start(
     management_port: ManagementPort = None,
     rpc_port: RpcPort = None,
     frontends: Annotated[int | None, typer.Option(help="Query frontends that share the query port. [1]")] = None,
-    cache_size: Annotated[int, typer.Option(help="Bytes of prediction cache; 0: off.")] = (
-        DEFAULT_PREDICTION_CACHE_SIZE_BYTES
-    ),
+    cache_size: Annotated[int | None, typer.Option(help="Bytes of prediction cache; 0: off. [33554432]")] = None,
 ) -> None:
     """Start a cluster on this machine, or take up one that was stopped or has died. It runs until `clipper stop`.
 
-    Ports and frontends not given are as they were when it was last started; the first time, as in square brackets.
+    What is not given is as it was when it was last started; the first time, as in square brackets.
     """
     folder = terminal.folder
     if lifecycle.control(folder).running():
@@ -74,7 +72,12 @@ def start(
         before.host,
     )
     connection = ClipperConnection(manager)
-    connection.start_clipper(cache_size=cache_size, num_frontend_replicas=_given(frontends, before.frontends))
+    connection.start_clipper(
+        cache_size=_given(cache_size, before.cache_size),
+        qf_http_timeout_request=before.request_timeout,
+        qf_http_timeout_content=before.content_timeout,
+        num_frontend_replicas=_given(frontends, before.frontends),
+    )
     query, management = connection.cm.get_query_addr(), connection.cm.get_admin_addr()
     connection.close()
     terminal.show(

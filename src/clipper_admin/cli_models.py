@@ -1,9 +1,10 @@
-"""``clipper models | deploy | undeploy | scale | rollback``."""
+"""``clipper models | deploy | undeploy | scale | batching | rollback``."""
 
 from __future__ import annotations
 
+import enum
 from collections import Counter
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -18,6 +19,11 @@ from clipper_admin.target import load_target
 ModelName = Annotated[str, typer.Argument(metavar="MODEL", help="Name of the model.")]
 
 
+class Learning(enum.StrEnum):
+    AIMD = "aimd"
+    QUANTILE = "quantile"
+
+
 def add_to(app: typer.Typer) -> None:
     add_command(app, "models", models, "clipper models", "clipper models --output json")
     add_command(
@@ -29,6 +35,14 @@ def add_to(app: typer.Typer) -> None:
     )
     add_command(app, "undeploy", undeploy, "clipper undeploy sum-model", "clipper undeploy sum-model 2")
     add_command(app, "scale", scale, "clipper scale sum-model 4", "clipper scale sum-model 0 --version 1")
+    add_command(
+        app,
+        "batching",
+        batching,
+        "clipper batching sum-model",
+        "clipper batching sum-model:1 --size 16",
+        "clipper batching sum-model --size -1 --learn quantile --delay 500",
+    )
     add_command(app, "rollback", rollback, "clipper rollback sum-model", "clipper rollback sum-model 3")
 
 
@@ -72,6 +86,8 @@ def deploy(
     label: Annotated[list[str] | None, typer.Option(help="Keep a label with the version (repeatable).")] = None,
     replicas: Annotated[int, typer.Option(help="Processes that serve it.")] = 1,
     batch_size: Annotated[int, typer.Option(help="Most inputs in one call; -1 learns it.")] = -1,
+    batching: Annotated[Learning, typer.Option(help="How the batch size is learned.")] = Learning.AIMD,
+    batch_delay_micros: Annotated[int, typer.Option(help="Wait so long for more inputs; -1 learns it.")] = 0,
 ) -> None:
     """Deploy a Python function as a model version, which answers as soon as it is ready."""
     function = load_target(target)
@@ -87,6 +103,8 @@ def deploy(
             num_replicas=replicas,
             batch_size=batch_size,
             pkgs_to_install=pkg,
+            batching=batching.value,
+            batch_delay_micros=batch_delay_micros,
         )
         if link is not None and unlinked:
             connection.link_model_to_app(link, name)
@@ -101,13 +119,15 @@ def _check_link(connection: ClipperConnection, app_name: str, model_name: str, i
             f"Application {app_name!r} takes {app['input_type']}, not {canonical_input_type(input_type)}: "
             "deploy with that --input-type, or without --link"
         )
-    others = [each for each in app["linked_models"] if each != model_name]
-    if others:
+    if model_name in app["linked_models"]:
+        return False
+    others = app["linked_models"]
+    if others and app["selection_policy"] == "single":
         raise ClipperException(
             f"Application {app_name!r} is linked to model {others[0]!r}: `clipper unlink {app_name} {others[0]}` "
             "first, or deploy without --link"
         )
-    return not app["linked_models"]
+    return True
 
 
 def undeploy(
@@ -152,6 +172,33 @@ def scale(
         connection.set_num_replicas(model_name, replicas, version)
         text = f"Model {model_name}:{version} has {replicas} replicas"
         terminal.show({"model_name": model_name, "model_version": version, "replicas": replicas}, text)
+
+
+def batching(
+    terminal: Terminal,
+    model: Annotated[str, typer.Argument(metavar="MODEL[:VERSION]", help="Of the current version if none is given.")],
+    size: Annotated[int | None, typer.Option(help="Most inputs in one call; 1: no batches, -1: learned.")] = None,
+    learn: Annotated[Learning | None, typer.Option(help="How the size is learned.")] = None,
+    delay: Annotated[
+        int | None, typer.Option(metavar="MICROS", help="Wait so long for more inputs; 0: not, -1: learned.")
+    ] = None,
+) -> None:
+    """Show how the queries of a model are put into batches, or change it at once. What is not given stays."""
+    name, _, version = model.partition(":")
+    with terminal.connected() as connection:
+        version = version or connection.get_current_model_version(name)
+        if (size, learn, delay) != (None, None, None):
+            connection.set_batching(name, version, size, learn and learn.value, delay)
+        info = connection.get_model_info(name, version)
+    if info is None:
+        raise ClipperException(f"There is no model {name}:{version}: {terminal.command('models')} lists them")
+    settings = {each: info[each] for each in ("model_name", "model_version", *_BATCHING)}
+    terminal.show(
+        settings, table(["MODEL", "VERSION", "SIZE", "LEARNED BY", "DELAY (us)"], [list(settings.values())])
+    )
+
+
+_BATCHING: Final = ("batch_size", "batching", "batch_delay_micros")
 
 
 def rollback(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pprint
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from clipper_admin import limits
 from clipper_admin.exceptions import ClipperException
@@ -27,14 +28,17 @@ class Deployment(Models):
         num_replicas: int = 1,
         batch_size: int = -1,
         pkgs_to_install: Sequence[str] | None = None,
+        batching: str = "aimd",
+        batch_delay_micros: int = 0,
     ) -> None:
         """``build_model``, then ``deploy_model``; if either fails nothing of this version is left."""
-        self.check_deployable(name, version, input_type, num_replicas, batch_size, labels)
+        sized = limits.batching_settings(batch_size, batching, batch_delay_micros)
+        self.check_deployable(name, version, input_type, num_replicas, labels=labels, **sized)
         version, image = version_text(version), None
         with self._alone_with(name, version):
             try:
                 image = self._build(name, version, model_data_path, base_image, container_registry, pkgs_to_install)
-                self._deploy(name, version, input_type, image, labels, num_replicas, batch_size)
+                self._deploy(name, version, input_type, image, labels, num_replicas, sized)
             except BaseException:
                 self._take_back(name, version, image, lambda: self.cm.stop_models({name: [version]}))
                 raise
@@ -67,17 +71,20 @@ class Deployment(Models):
         labels: Sequence[str] | None = None,
         num_replicas: int = 1,
         batch_size: int = -1,
+        batching: str = "aimd",
+        batch_delay_micros: int = 0,
     ) -> None:
         """Starts replicas and, once the first is ready, makes the version the current one.
 
         Until then the version before it answers. If anything fails nothing of this version is left running; the
         image stays. Replicas that a deploy cut short (a killed session) has left of it are stopped first.
         """
-        self.check_deployable(name, version, input_type, num_replicas, batch_size, labels)
+        sized = limits.batching_settings(batch_size, batching, batch_delay_micros)
+        self.check_deployable(name, version, input_type, num_replicas, labels=labels, **sized)
         version = version_text(version)
         with self._alone_with(name, version):
             try:
-                self._deploy(name, version, input_type, image, labels, num_replicas, batch_size)
+                self._deploy(name, version, input_type, image, labels, num_replicas, sized)
             except BaseException:
                 self._take_back(name, version, image, lambda: self._stop_replicas(name, version, input_type, image))
                 raise
@@ -90,12 +97,14 @@ class Deployment(Models):
         num_replicas: int = 1,
         batch_size: int = -1,
         labels: Sequence[str] | None = None,
+        batching: str = "aimd",
+        batch_delay_micros: int = 0,
     ) -> None:
         """Raises for what a deploy would be refused for, before anything is built or started."""
         version = version_text(version)
         check_model(name, version)
         limits.whole_number("num_replicas", num_replicas, least=1)
-        limits.batch_size(batch_size)
+        limits.batching_settings(batch_size, batching, batch_delay_micros)
         limits.labels(labels)
         self._check_linked_apps(name, canonical_input_type(input_type))
         self._refuse_registered(name, version)
@@ -211,12 +220,12 @@ class Deployment(Models):
         image: str,
         labels: Sequence[str] | None,
         num_replicas: int,
-        batch_size: int,
+        sized: Mapping[str, Any],
     ) -> None:
         if self._has_orphans(name, version):
             self._stop_replicas(name, version, input_type, image)
         self.cm.deploy_model(name, version, canonical_input_type(input_type), image, num_replicas)
-        self.register_model(name, version, input_type, image, labels, batch_size)
+        self.register_model(name, version, input_type, image, labels, **sized)
         self.logger.info("Done deploying model %s:%s.", name, version)
 
     def _has_orphans(self, name: str, version: str) -> bool:

@@ -11,6 +11,8 @@ from typing import Any, Final
 from clipper_admin.exceptions import ClipperException
 
 LARGEST_BATCH: Final = 1 << 20
+LONGEST_DELAY: Final = 3_600_000_000
+BATCHING: Final = ("aimd", "quantile")
 LONGEST_LABEL: Final = 128
 LARGEST_PORT: Final = 65_535
 
@@ -40,7 +42,7 @@ def tcp_port(what: str, value: object) -> int:
     return number
 
 
-def batch_size(value: object) -> int:
+def batch_limit(value: object) -> int:
     """``value``, if a model can be given as many inputs at once, or -1, which stands for a size that is learned."""
     number = _whole(value)
     if number is None or not (number == -1 or 1 <= number <= LARGEST_BATCH):
@@ -49,6 +51,36 @@ def batch_size(value: object) -> int:
             f"give a whole number up to {LARGEST_BATCH}, not {value!r}"
         )
     return number
+
+
+def learning(value: object) -> str:
+    """``value``, if it names a way to learn the size of batches."""
+    if not isinstance(value, str) or value not in BATCHING:
+        raise ClipperException(f"batching must be {' or '.join(map(repr, BATCHING))}, not {value!r}")
+    return value
+
+
+def batch_delay(value: object) -> int:
+    """``value``, if a batch can wait so many microseconds for more queries, or -1, which stands for learned."""
+    number = _whole(value)
+    if number is None or not -1 <= number <= LONGEST_DELAY:
+        raise ClipperException(
+            "batch_delay_micros must be 0 (none), -1 (learned) or a number of microseconds: "
+            f"give a whole number up to {LONGEST_DELAY}, not {value!r}"
+        )
+    return number
+
+
+def batching_settings(batch_size: int | None, batching: str | None, batch_delay_micros: int | None) -> dict[str, Any]:
+    """Those that are given, by their names in ``/admin``."""
+    settings: dict[str, Any] = {}
+    if batch_size is not None:
+        settings["batch_size"] = batch_limit(batch_size)
+    if batching is not None:
+        settings["batching"] = learning(batching)
+    if batch_delay_micros is not None:
+        settings["batch_delay_micros"] = batch_delay(batch_delay_micros)
+    return settings
 
 
 def labels(value: Sequence[str] | None) -> list[str]:

@@ -22,10 +22,12 @@ class Models(Session):
         image: str | None = None,
         labels: Sequence[str] | None = None,
         batch_size: int = -1,
+        batching: str = "aimd",
+        batch_delay_micros: int = 0,
     ) -> None:
         """Registers a version whose containers run already or run elsewhere, and makes it the current one.
 
-        ``batch_size`` is the most queries the model is given at once; -1 learns it from the latencies seen.
+        ``batch_size``, ``batching`` and ``batch_delay_micros`` are those of ``set_batching``.
         """
         version = version_text(version)
         self.frontends.admin(
@@ -36,7 +38,7 @@ class Models(Session):
             input_type=input_type,
             container_name=image or NO_CONTAINER,
             model_data_path="DEPRECATED",
-            batch_size=limits.batch_size(batch_size),
+            **limits.batching_settings(batch_size, batching, batch_delay_micros),
         )
         self.logger.info("Successfully registered model %s:%s", name, version)
 
@@ -107,6 +109,30 @@ class Models(Session):
         elif model is not None and num_replicas is not None:
             self.set_num_replicas(name, num_replicas, version)  # says that it is containerless
         frontends.admin("set_model_version", model_name=name, model_version=version)
+
+    def set_batching(
+        self,
+        name: str,
+        version: str | int | None = None,
+        batch_size: int | None = None,
+        batching: str | None = None,
+        batch_delay_micros: int | None = None,
+    ) -> None:
+        """Changes how queries for a version (the current one if None) are put into batches, while it serves.
+
+        Args:
+            name: of the model.
+            version: of the model.
+            batch_size: most queries of one call; 1 turns batching off, -1 learns it from the latencies seen.
+            batching: how it is learned: ``aimd`` or ``quantile``.
+            batch_delay_micros: microseconds, from the oldest waiting query, that a free replica waits for more of
+                them; 0 is not at all, -1 as long as is learned to be worth it.
+
+        What is None stays as it is.
+        """
+        settings = limits.batching_settings(batch_size, batching, batch_delay_micros)
+        named = {} if version is None else {"model_version": version_text(version)}
+        self.frontends.admin("set_batching", model_name=name, **named, **settings)
 
     def _scale_for_switch(self, name: str, version: str, num_replicas: int | None) -> None:
         given = None if num_replicas is None else limits.whole_number("num_replicas", num_replicas)

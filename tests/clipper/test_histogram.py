@@ -24,7 +24,7 @@ def recorded_times(values) -> Distribution:
     """Whole numbers of seconds, so that sums of floats are exact in any order."""
     histogram = Histogram("seconds")
     for value, times in values:
-        histogram.record(float(value), times)
+        histogram.record_times(float(value), times)
     return histogram.snapshot()
 
 

@@ -43,7 +43,7 @@ def play(metrics: Metrics, events) -> None:
             case "batch":
                 metrics.model("m", who).batch_done(what, 2.0)
             case "waited":
-                metrics.model("m", who).waited(1.0, what)
+                metrics.model("m", who).waited([1.0] * what)
             case "hit":
                 metrics.model("m", who).hits += 1
             case "status":

@@ -15,7 +15,8 @@ from clipper.execution.cache import PredictionCache
 from clipper.execution.executor import Executor
 from clipper.execution.replica import Replica
 from clipper.metrics import Metrics
-from clipper.processor import NO_MODELS, TOO_LATE, Prediction, Processor, QueryIds
+from clipper.processor import Processor, QueryIds
+from clipper.query import NO_MODELS, TOO_LATE, AnyQuery, Prediction
 from clipper.rpc.wire import Outcome
 from clipper.types import Application, Model, ModelVersion, Registry
 from tests.clipper.execution.fakes import RecordingLink
@@ -62,22 +63,28 @@ class House:
     def __init__(self, known: Registry) -> None:
         self.clock = VirtualClock()
         self.metrics = Metrics(self.clock.time)
-        self.executor = Executor(PredictionCache(1 << 20), 1000, self.metrics, lambda: None)
+        self.executor = Executor(PredictionCache(1 << 20), 1000, self.metrics, self)
         ids = QueryIds(lambda then: None, 0)
         self.processor = Processor(Catalog(), self.executor, ids, self.clock, self.metrics)
         self.processor.apply(known)
         self.answers: list[Prediction] = []
 
-    def join(self, version: ModelVersion = V1) -> tuple[Replica, RecordingLink]:
+    def wake(self) -> None: ...
+
+    def ring_at(self, when: float) -> None:
+        self.clock.call_at(when, lambda: self.executor.ring(self.clock.now))
+
+    def join(self, version: ModelVersion = V1, replica_id: int = 0) -> tuple[Replica, RecordingLink]:
         link = RecordingLink()
-        replica = Replica(0, "doubles", link)
+        replica = Replica(replica_id, "doubles", link)
         self.executor.replica_joined(version, replica, self.clock.now)
         return replica, link
 
-    def predict(self, data: bytes = b"x", models: tuple[ModelVersion, ...] | None = None) -> None:
+    def predict(self, data: bytes = b"x", models: tuple[ModelVersion, ...] | None = None) -> AnyQuery:
         app = self.processor.catalog.apps["app"]
-        self.processor.predict(app, data, self.answers.append, self.clock.now, models)
+        query = self.processor.predict(app, data, self.answers.append, self.clock.now, models)
         self.executor.flush(self.clock.now)
+        return query
 
     def answer(self, replica: Replica, outcome: Outcome, version: ModelVersion = V1) -> None:
         batch_id = next(iter(replica.outstanding))
@@ -232,3 +239,54 @@ def test_query_ids_come_from_blocks_reserved_in_time() -> None:
     taken = [ids.take() for _ in range(4)]
     assert taken == [QueryIds.BLOCK - 2, QueryIds.BLOCK - 1, 7 * QueryIds.BLOCK, 7 * QueryIds.BLOCK + 1]
     assert len(asked) == 1
+
+
+def test_ten_thousand_clients_that_leave_leave_nothing_behind() -> None:
+    house = House(registry())
+    replica, link = house.join()
+    house.predict(b"busy")
+    for number in range(10_000):
+        house.predict(b"%d" % number).abandon()
+    metrics = house.metrics.snapshot()
+    assert metrics.apps["app"].cancelled == 10_000
+    assert metrics.models["m"]["1"].queue_depth == 0
+    assert house.processor.open_queries() == 1
+    assert house.clock.set_timers == 1, "one timer, for the head"
+    house.answer(replica, Outcome(True, b"1"))
+    assert len(link.batches) == 2, "busy, and what was sent right behind it before its client left"
+    assert [each.output for each in house.answers] == [b"1"]
+
+
+def test_an_abandoned_query_that_is_being_worked_on_still_serves_those_who_joined_it() -> None:
+    house = House(registry())
+    replica, _ = house.join()
+    first = house.predict(b"x")
+    house.predict(b"x")
+    first.abandon()
+    first.abandon()
+    house.answer(replica, Outcome(True, b"7"))
+    assert [each.output for each in house.answers] == [b"7"]
+    assert house.metrics.snapshot().apps["app"].cancelled == 1
+
+
+def test_a_query_abandoned_after_its_answer_changes_nothing() -> None:
+    house = House(registry())
+    replica, _ = house.join()
+    query = house.predict()
+    house.answer(replica, Outcome(True, b"7"))
+    query.abandon()
+    assert house.metrics.snapshot().apps["app"].cancelled == 0
+
+
+def test_a_query_whose_replica_is_stuck_is_answered_by_another_in_time() -> None:
+    house = House(registry())
+    stuck, _ = house.join()
+    house.predict()
+    quick, link = house.join(replica_id=1)
+    house.clock.advance(0.09)
+    assert [inputs for _, inputs, _ in link.batches] == [[b"x"]]
+    house.answer(quick, Outcome(True, b"7"))
+    assert [each.output for each in house.answers] == [b"7"]
+    assert house.metrics.snapshot().models["m"]["1"].hedged == 1
+    house.answer(stuck, Outcome(True, b"8"))
+    assert len(house.answers) == 1, "the first answer counts"

@@ -36,7 +36,7 @@ class Registry:
     def add_app(self, name, **fields):
         if name in self.apps:
             return refuse(f"application '{name}' already exists")
-        self.apps[name] = {"name": name, **fields, "linked_models": []}
+        self.apps[name] = {"name": name, "selection_policy": "single", **fields, "linked_models": []}
         return 200, f"Successfully added application with name '{name}'"
 
     def delete_app(self, name):
@@ -66,6 +66,13 @@ class Registry:
         if (model_name, model_version) not in self.models:
             return refuse(f"Cannot set non-existent version '{model_version}' for model with name '{model_name}'")
         self.current[model_name] = model_version
+        return 200, "set"
+
+    def set_batching(self, model_name, model_version=None, **settings):
+        model_version = model_version or self.current[model_name]
+        if (model_name, model_version) not in self.models:
+            return refuse(f"model with name '{model_name}' and version '{model_version}' does not exist")
+        self.models[model_name, model_version] |= settings
         return 200, "set"
 
     def delete_versioned_model(self, model_name, model_version):

@@ -12,7 +12,7 @@ from clipper_admin.managers.folders import Cluster, ClusterFolder
 from clipper_admin.version import __version__
 
 COMMANDS = ["start", "stop", "status", "apps", "models", "register", "link", "unlink", "deploy", "predict", "scale"]
-COMMANDS += ["undeploy", "rollback", "logs", "quickstart", "doctor"]
+COMMANDS += ["undeploy", "batching", "rollback", "logs", "quickstart", "doctor"]
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -65,12 +65,12 @@ def test_what_is_not_given_is_as_before(clipper, made, manager, tmp_path):
     assert made[-1] == ("default-cluster", 1337, 1338, 7000, None, "127.0.0.1")
     assert manager.calls[-1][-1] == 1
     folder = ClusterFolder(tmp_path / "clusters" / "default-cluster")
-    folder.write(Cluster("127.0.0.9", 14337, 14338, 17000, frontends=2, sockets=""))
+    folder.write(Cluster("127.0.0.9", 14337, 14338, 17000, 2, "", cache_size=99, request_timeout=3.0))
     clipper("start", "--management-port", "0")
     assert made[-1] == ("default-cluster", 14337, 0, 17000, None, "127.0.0.9")
-    assert manager.calls[-1][-1] == 2
-    clipper("start", "--frontends", "1")
-    assert manager.calls[-1][-1] == 1
+    assert manager.calls[-1][4:] == (99, 1, 3.0, 300.0, 2)
+    clipper("start", "--frontends", "1", "--cache-size", "0")
+    assert manager.calls[-1][4:] == (0, 1, 3.0, 300.0, 1)
 
 
 def test_stop(clipper, manager):
@@ -138,6 +138,7 @@ def test_a_function_is_deployed_from_the_current_directory(answered, clipper, ma
     (tmp_path / "sums_cli.py").write_text("def feature_sum(xs):\n    return [str(sum(x)) for x in xs]\n")
     clipper("register", "a", "--input-type", "doubles", "--default-output", "0")
     options = ["--name", "sum", "--version", "2", "--input-type", "doubles", "--replicas", "3", "--batch-size", "4"]
+    options += ["--batching", "quantile", "--batch-delay-micros", "70"]
     result = clipper(
         "deploy", "sums_cli:feature_sum", *options, "--link", "a", "--pkg", "x", "--pkg", "y", "--label", "l"
     )
@@ -147,6 +148,7 @@ def test_a_function_is_deployed_from_the_current_directory(answered, clipper, ma
     assert answered("apps")[0]["linked_models"] == ["sum"]
     model = answered("models")[0]
     assert (model["batch_size"], model["labels"], model["replicas"], model["connected_replicas"]) == (4, ["l"], 3, 1)
+    assert (model["batching"], model["batch_delay_micros"]) == ("quantile", 70)
     assert clipper("models").stdout.splitlines()[1].split() == ["sum", "2", "(current)", "doubles", "1/3", "l"]
     clipper("unlink", "a", "sum")
     assert answered("apps")[0]["linked_models"] == []
@@ -178,6 +180,17 @@ def test_a_link_that_could_not_be_made_is_refused_before_the_deploy(
     assert manager.replicas == {}
 
 
+def test_a_model_is_linked_to_an_ensemble_beside_another(clipper, connection, tmp_path):
+    clipper("register", "many", "--input-type", "doubles", "--default-output", "0", "--policy", "majority_vote")
+    connection.register_model("other", 1, "doubles")
+    connection.link_model_to_app("many", "other")
+    (tmp_path / "sums_cli.py").write_text("def feature_sum(xs):\n    return xs\n")
+    for version in ("1", "2"):
+        options = ["--name", "sum", "--version", version, "--input-type", "doubles", "--link", "many"]
+        clipper("deploy", "sums_cli:feature_sum", *options)
+        assert connection.get_linked_models("many") == ["other", "sum"]
+
+
 @pytest.fixture
 def versions(connection):
     for version in ("1", "2", "3"):
@@ -189,6 +202,28 @@ def test_scale(answered, manager):
     assert answered("scale", "m", "4") == {"model_name": "m", "model_version": "3", "replicas": 4}
     assert answered("scale", "m", "0", "--version", "1")["model_version"] == "1"
     assert manager.replicas == {("m", "1"): 0, ("m", "2"): 1, ("m", "3"): 4}
+
+
+@pytest.mark.usefixtures("versions")
+def test_batching(answered, clipper, server):
+    shown = {"model_name": "m", "model_version": "3", "batch_size": -1, "batching": "aimd", "batch_delay_micros": 0}
+    assert answered("batching", "m") == shown
+    assert "/admin/set_batching" not in dict(server.registry.requests)
+    changed = {"batch_size": 4, "batching": "quantile", "batch_delay_micros": -1}
+    assert answered("batching", "m:2", "--size", "4", "--learn", "quantile", "--delay", "-1") == {
+        **shown,
+        **changed,
+        "model_version": "2",
+    }
+    assert answered("batching", "m") == shown
+    assert answered("batching", "m", "--delay", "0")["batch_delay_micros"] == 0
+    header, row = clipper("batching", "m:2").stdout.splitlines()[:2]
+    assert header.split() == ["MODEL", "VERSION", "SIZE", "LEARNED", "BY", "DELAY", "(us)"]
+    assert row.split() == ["m", "2", "4", "quantile", "-1"]
+    assert "There is no model m:9: `clipper models` lists them" in clipper("batching", "m:9", exit_code=1).stderr
+    assert "No versions of model x registered" in clipper("batching", "x", exit_code=1).stderr
+    assert "The batch size must be positive" in clipper("batching", "m", "--size", "0", exit_code=1).stderr
+    clipper("batching", "m", "--learn", "fixed", exit_code=2)
 
 
 @pytest.mark.usefixtures("versions")

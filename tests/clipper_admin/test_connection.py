@@ -125,8 +125,9 @@ def test_applications(connection, server, messages):
     fields = {"input_type": "doubles", "default_output": "-1.0", "latency_slo_micros": 100000}
     assert server.registry.requests[-1] == ("/admin/add_app", {"name": "a", **fields})
     assert connection.get_all_apps() == ["a"]
-    assert connection.get_all_apps(verbose=True) == [{"name": "a", **fields, "linked_models": []}]
-    assert connection.get_app_info("a") == {"name": "a", **fields, "linked_models": []}
+    info = {"name": "a", "selection_policy": "single", **fields, "linked_models": []}
+    assert connection.get_all_apps(verbose=True) == [info]
+    assert connection.get_app_info("a") == info
     assert connection.get_app_info("b") is None
     connection.register_model("m", 1, "doubles")
     connection.link_model_to_app("a", "m")

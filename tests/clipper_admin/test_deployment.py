@@ -127,7 +127,7 @@ def test_of_two_deploys_at_once_the_second_finds_the_first(connection, manager):
     start, ready = manager.deploy_model, threading.Event()
     manager.deploy_model = lambda *args: (ready.wait(10), start(*args))
     refuse = second.check_deployable
-    second.check_deployable = lambda *args: (refuse(*args), ready.set())
+    second.check_deployable = lambda *args, **options: (refuse(*args, **options), ready.set())
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(connection.build_and_deploy_model, "m", 1, "doubles", "/model", "default")
         eventually(lambda: "build_image" in kinds(manager))

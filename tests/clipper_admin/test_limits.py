@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from clipper.management import checks
-from clipper_admin import ClipperConnection, LocalContainerManager, limits
+from clipper_admin import ClipperConnection, LocalContainerManager, cli_models, limits
 from clipper_admin.exceptions import ClipperException
 
 NO_WHOLE_NUMBERS = [None, "2", 2.5, 2.0, True, [], np.float64(1)]
@@ -35,9 +35,35 @@ def test_ports(wrong):
 
 @pytest.mark.parametrize("wrong", [*NO_WHOLE_NUMBERS, -2, 0, limits.LARGEST_BATCH + 1])
 def test_batch_sizes(wrong):
-    assert [limits.batch_size(each) for each in (-1, 1, limits.LARGEST_BATCH)] == [-1, 1, limits.LARGEST_BATCH]
+    assert [limits.batch_limit(each) for each in (-1, 1, limits.LARGEST_BATCH)] == [-1, 1, limits.LARGEST_BATCH]
     with pytest.raises(ClipperException, match=r"The batch size must be positive or .* not "):
-        limits.batch_size(wrong)
+        limits.batch_limit(wrong)
+
+
+@pytest.mark.parametrize("wrong", [*NO_WHOLE_NUMBERS, -2, limits.LONGEST_DELAY + 1])
+def test_batch_delays(wrong):
+    assert [limits.batch_delay(each) for each in (-1, 0, np.int64(7), limits.LONGEST_DELAY)] == [
+        -1,
+        0,
+        7,
+        limits.LONGEST_DELAY,
+    ]
+    with pytest.raises(ClipperException, match=r"batch_delay_micros must be 0 \(none\), -1 \(learned\) or .* not "):
+        limits.batch_delay(wrong)
+
+
+@pytest.mark.parametrize("wrong", [None, 1, "", "AIMD", "fixed", ["aimd"]])
+def test_ways_to_learn(wrong):
+    assert [limits.learning(each) for each in limits.BATCHING] == ["aimd", "quantile"]
+    with pytest.raises(ClipperException, match="batching must be 'aimd' or 'quantile', not "):
+        limits.learning(wrong)
+
+
+def test_batching_settings_that_are_given():
+    assert limits.batching_settings(None, None, None) == {}
+    assert limits.batching_settings(1, "quantile", None) == {"batch_size": 1, "batching": "quantile"}
+    with pytest.raises(ClipperException, match="batching must be"):
+        limits.batching_settings(1, "best", 0)
 
 
 @pytest.mark.parametrize("wrong", ["x", 5, {"x": 1}, ["a:b"], ["a,b"], [5], [""], ["a\n"], ["a" * 129]])
@@ -50,6 +76,8 @@ def test_labels(wrong):
 
 def test_the_limits_are_those_of_the_management_frontend():
     assert (limits.LARGEST_BATCH, limits.LONGEST_LABEL) == (checks.MAX_BATCH, checks.MAX_NAME)
+    assert (limits.LONGEST_DELAY, limits.BATCHING) == (checks.MAX_DELAY_MICROS, checks.BATCHING)
+    assert tuple(cli_models.Learning) == checks.BATCHING
 
 
 @pytest.mark.parametrize(

@@ -72,6 +72,37 @@ def test_versions_are_listed_in_the_order_of_registration(connection):
     assert connection.get_model_info("m", 9) is None
 
 
+def test_batching_is_set_for_the_current_version_or_the_one_named(connection):
+    deploy(connection, 1, 2)
+    connection.set_batching("m", batch_size=16, batch_delay_micros=500)
+    connection.set_batching("m", 1, batching="quantile")
+    settings = [
+        [model[each] for each in ("batch_size", "batching", "batch_delay_micros")]
+        for model in connection.get_all_models(verbose=True)
+    ]
+    assert settings == [[-1, "quantile", 0], [16, "aimd", 500]]
+    with pytest.raises(ClipperException, match="Nothing to set: give batch_size"):
+        connection.set_batching("m")
+    with pytest.raises(ClipperException, match="batching must be 'aimd' or 'quantile'"):
+        connection.set_batching("m", batching="best")
+    with pytest.raises(ClipperException, match="No model with name 'x' exists"):
+        connection.set_batching("x", batch_size=1)
+
+
+def test_an_ensemble_is_linked_to_several_models(connection):
+    connection.register_application("many", "doubles", "0", 1000, selection_policy="majority_vote")
+    connection.register_application("one", "doubles", "0", 1000)
+    for name in ("a", "b"):
+        connection.register_model(name, 1, "doubles")
+        connection.link_model_to_app("many", name)
+    assert connection.get_linked_models("many") == connection.get_app_info("many")["linked_models"] == ["a", "b"]
+    connection.unlink_model_from_app("many", "a")
+    assert connection.get_linked_models("many") == ["b"]
+    connection.link_model_to_app("one", "a")
+    with pytest.raises(ClipperException, match=r"Unlink that one first, or use .* majority_vote"):
+        connection.link_model_to_app("one", "b")
+
+
 def test_versions_that_can_not_become_current(connection):
     with pytest.raises(ClipperException, match="Cannot set version for nonexistent model 'm'"):
         connection.set_model_version("m", 1)

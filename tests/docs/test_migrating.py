@@ -18,8 +18,8 @@ def test_what_is_not_there_yet():
         assert not hasattr(clipper_admin, name)
     assert "`clipper_admin.metrics`" in missing
     assert importlib.util.find_spec("clipper_admin.metrics") is None
-    assert "More than one model for an application" in missing
-    assert SELECTION_POLICIES == ("single",)
+    assert "Policies that learn from feedback" in missing
+    assert SELECTION_POLICIES == ("single", "majority_vote")
 
 
 def test_the_deployers_that_closures_stand_in_for():

@@ -88,11 +88,11 @@ def test_where_a_model_runs(tmp_path, monkeypatch):
 
 @pytest.mark.cluster
 def test_the_examples_run(tmp_path):
-    connect, deploy = blocks(PAGE)
+    connect, *session = blocks(PAGE)
     anywhere = connect.text.replace("LocalContainerManager()", "LocalContainerManager('default-cluster', 0, 0, 0)")
     assert anywhere != connect.text
     reader = Reader(tmp_path)
     try:
-        reader.python(anywhere + deploy.text)
+        reader.python("\n".join([anywhere, *(block.text for block in session)]))
     finally:
         reader.shell("clipper stop --now")

@@ -7,9 +7,18 @@ import pytest
 import requests
 
 from clipper.frontend.limits import Limits
-from clipper.management.checks import LOSSES, MAX_DEFAULT_OUTPUT, MAX_NAME, MAX_SLO_MICROS, RESERVED_NAMES
+from clipper.management.checks import (
+    BATCHING,
+    LOSSES,
+    MAX_DEFAULT_OUTPUT,
+    MAX_DELAY_MICROS,
+    MAX_NAME,
+    MAX_SLO_MICROS,
+    RESERVED_NAMES,
+    SELECTION_POLICIES,
+)
 from clipper.management.frontend import create_app
-from clipper.processor import EXPLANATIONS
+from clipper.query import EXPLANATIONS
 from clipper.rpc.wire import InputType, parse_input_type
 from clipper.store.sqlite import SqliteStore
 from clipper_admin import ClipperConnection, LocalContainerManager
@@ -115,5 +124,6 @@ def test_limits():
     assert f"at most {MAX_NAME} characters" in text
     assert f"`default_output` has at most {MAX_DEFAULT_OUTPUT >> 20} MiB" in text
     assert f"from 1 to {MAX_SLO_MICROS:,}" in text
-    for name in (*RESERVED_NAMES, *LOSSES):
+    assert f"0 (not at all) to {MAX_DELAY_MICROS:,}" in text
+    for name in (*RESERVED_NAMES, *LOSSES, *BATCHING, *SELECTION_POLICIES):
         assert f"`{name}`" in text

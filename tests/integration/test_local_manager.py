@@ -412,15 +412,16 @@ def test_a_crashed_cluster_can_be_stopped(make_manager, manager, deploy, home):
 
 def test_a_cluster_that_comes_back_with_other_settings_says_so(make_manager, home, caplog):
     manager = make_manager()
-    manager.start_clipper(num_frontend_replicas=2)
+    settings = {"num_frontend_replicas": 2, "cache_size": 7, "qf_http_timeout_request": 6}
+    manager.start_clipper(**settings)
     manager.stop_all(keep_state=True)
-    make_manager().start_clipper(num_frontend_replicas=2)
+    make_manager().start_clipper(**settings)
     assert "otherwise than before" not in caplog.text
     manager.stop_all(keep_state=True)
-    make_manager().start_clipper()
+    make_manager().start_clipper(qf_http_timeout_request=6)
     (warning,) = [each for each in caplog.records if each.levelname == "WARNING"]
-    told = f"in {home / 'clusters' / 'c'} comes up otherwise than before: num_frontend_replicas=1 (before: 2)"
-    assert warning.getMessage().endswith(told)
+    told = "num_frontend_replicas=1 (before: 2), cache_size=33554432 (before: 7)"
+    assert warning.getMessage().endswith(f"in {home / 'clusters' / 'c'} comes up otherwise than before: {told}")
 
 
 def test_a_model_works_in_its_own_folder(manager, deploy, tmp_path, home):

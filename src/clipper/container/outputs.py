@@ -15,7 +15,9 @@ from clipper.rpc.wire import Outcome
 MAX_NESTING: Final = 100
 """How deep arrays and objects of an output may nest; many readers of JSON give up not far beyond."""
 
-_plain_number = re.compile(r"-?(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,40})?").fullmatch
+_NUMBER: Final = r"-?(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,40})?"
+_number_lines = re.compile(rf"{_NUMBER}(?:\n{_NUMBER})*").fullmatch
+_new_outcome: Final = tuple.__new__
 _JSON_SPACE: Final = " \t\r\n"
 _NOT_A_LIST: Final = (
     "Model did not return a list: it returned {} for a batch of {}; return a list, one output per query"
@@ -39,7 +41,20 @@ def encode_outputs(outputs: object, count: int) -> list[Outcome]:
     items = _items(outputs, count)
     if len(items) != count:
         raise OutputError(_WRONG_COUNT.format(count, len(items)))
-    return [_outcome(each) for each in items]
+    return _number_texts(items) or [_outcome(each) for each in items]
+
+
+def _number_texts(items: Sequence[object]) -> list[Outcome] | None:
+    """The most common outputs, texts of numbers, all at once; None if there is any other among them."""
+    try:
+        lines = "\n".join(items)  # type: ignore[arg-type]
+    except TypeError:
+        return None
+    if not _number_lines(lines):
+        return None
+    texts = lines.encode().split(b"\n")
+    # One output of two lines is no number, though each line is one.
+    return [_new_outcome(Outcome, (True, text)) for text in texts] if len(texts) == len(items) else None
 
 
 def _items(outputs: object, count: int) -> Sequence[object]:
@@ -57,8 +72,6 @@ def _items(outputs: object, count: int) -> Sequence[object]:
 
 
 def _outcome(output: object) -> Outcome:
-    if type(output) is str and _plain_number(output):  # the most common output, straight through
-        return Outcome(True, output.encode())
     encode = _ENCODERS.get(type(output), _encode_other)
     try:
         return Outcome(True, encode(output))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -21,28 +22,48 @@ class Assignment(NamedTuple):
 def assign(queue: DeadlineQueue, replicas: Sequence[Replica], now: float) -> Iterator[Assignment]:
     """Gives waiting queries to free replicas until either runs out; the caller sends each batch as it comes.
 
-    A free replica pulls, the least busy first and the fastest among equals; what it can't finish before the
-    deadline is left out: to work on it would make others late in turn. Only an idle replica that can serve nobody
-    tries the query with the most time left: a forecast made of old measurements must be able to prove itself wrong.
+    A free replica pulls, the least busy first and the quickest among equals. What it can't finish before the
+    deadline it leaves to a quicker one, if there is one that can; else it is late: to work on it would make others
+    late in turn. Only a replica that is idle and can serve nobody tries one query now and then: a forecast made of
+    old measurements must be able to prove itself wrong.
     """
-    while queue:
-        replica = _freest(replicas)
+    tried: set[int] = set()
+    while queue.waiting:
+        replica = _freest(replicas, tried, now)
         if replica is None:
             return
-        yield _pull(queue, replica, now)
+        assignment = _pull(queue, replica, replicas, now)
+        if not assignment.flights:
+            tried.add(replica.replica_id)
+        yield assignment
 
 
-def _freest(replicas: Sequence[Replica]) -> Replica | None:
-    free = [replica for replica in replicas if replica.free]
+def _freest(replicas: Sequence[Replica], tried: set[int], now: float) -> Replica | None:
+    free = [replica for replica in replicas if replica.free(now) and replica.replica_id not in tried]
     if len(free) < 2:
         return free[0] if free else None
     return min(free, key=lambda replica: (len(replica.outstanding), replica.latency.predict(1)))
 
 
-def _pull(queue: DeadlineQueue, replica: Replica, now: float) -> Assignment:
-    size = min(replica.sizer.size(), len(queue))
-    finish = replica.finish(size, now)
-    flights, late = queue.take(size, lambda flight: flight.deadline < finish)
-    if not flights and not replica.outstanding and late and late[-1].deadline > now:
+def _pull(queue: DeadlineQueue, replica: Replica, replicas: Sequence[Replica], now: float) -> Assignment:
+    """Without those that would be late the batch is smaller, and done sooner: so it is forecast anew for each."""
+    start, bound, latest = replica.available(now), replica.sizer.size(), replica.latency.latest
+    rescue: float | None = None
+    late: list[Flight] = []
+    left: list[Flight] = []
+    while (head := queue.head()) is not None and head.deadline < start + latest(min(bound, queue.waiting)):
+        if rescue is None:
+            rescue = _rescue(replica, replicas, now)
+        (left if head.deadline >= rescue else late).append(queue.pop())
+    flights = queue.take(bound)
+    for flight in left:
+        queue.push(flight)
+    if late and not flights and not left and replica.may_try(late[-1].deadline, now):
         flights.append(late.pop())
     return Assignment(replica, flights, late)
+
+
+def _rescue(replica: Replica, replicas: Sequence[Replica], now: float) -> float:
+    """When the quickest other replica could answer one query."""
+    others = (other.finish(1, now) for other in replicas if other is not replica and not other.draining)
+    return min(others, default=math.inf)

@@ -24,36 +24,53 @@ MAX_TRIES = 3
 
 
 class Flight:
-    """A query on its way through a model: queued, or in a batch that a replica works on.
+    """A query on its way through a model: queued, in a batch that a replica works on, or both while it is hedged.
 
-    ``tries`` counts the replicas that died while they worked on its batch.
+    It is over when nobody waits any more. ``shared``: later queries for the same output join it. ``batches`` counts
+    the batches in flight that hold it, ``tries`` the replicas that died while they worked on it.
     """
 
-    __slots__ = ("deadline", "input", "queued_at", "tries", "waiters")
+    __slots__ = (
+        "batches",
+        "deadline",
+        "hedged",
+        "input",
+        "model",
+        "queued",
+        "queued_at",
+        "shared",
+        "tries",
+        "waiters",
+    )
 
-    def __init__(self, data: bytes, deadline: float, now: float, waiter: Waiter) -> None:
+    def __init__(self, model: ModelVersion, data: bytes, deadline: float, now: float, waiter: Waiter) -> None:
+        self.model = model
         self.input = data
         self.deadline = deadline
         self.queued_at = now
+        self.queued = False
+        self.shared = False
+        self.hedged = False
+        self.batches = 0
         self.tries = 0
         self.waiters = [waiter]
-
-    @property
-    def suspect(self) -> bool:
-        """The next replica that dies of its batch condemns it: it must be in that batch alone."""
-        return self.tries == MAX_TRIES - 1
 
     def join(self, waiter: Waiter, deadline: float) -> None:
         """One more waits for the same output; the flight is of use until the last of them gives up."""
         self.waiters.append(waiter)
         self.deadline = max(self.deadline, deadline)
 
-    def land(self, model: ModelVersion, fragment: bytes) -> None:
+    def land(self, fragment: bytes) -> None:
         waiters, self.waiters = self.waiters, []
         for waiter in waiters:
-            waiter.output(model, fragment)
+            waiter.output(self.model, fragment)
 
-    def fail(self, model: ModelVersion, reason: str, detail: str) -> None:
+    def fail(self, reason: str, detail: str) -> None:
         waiters, self.waiters = self.waiters, []
         for waiter in waiters:
-            waiter.failure(model, reason, detail)
+            waiter.failure(self.model, reason, detail)
+
+    @property
+    def suspect(self) -> bool:
+        """The next replica that dies of its batch condemns it: it must be in that batch alone."""
+        return self.tries == MAX_TRIES - 1

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from heapq import heapify, heappop, heappush
 
-from clipper.execution.flight import Flight
+from clipper.execution.flight import MAX_TRIES, Flight
 
 BATCH_BYTES = 64 << 20
 """A batch's inputs are cut off here, far below what one message of the wire can hold."""
@@ -13,62 +13,100 @@ BATCH_BYTES = 64 << 20
 QUEUE_BYTES = 256 << 20
 """Inputs that wait for one model version take at most this: more than is answered within any sensible deadline."""
 
+_SUSPECT = MAX_TRIES - 1
+_FEW = 64
+
+Entry = tuple[float, int, Flight]
+
 
 class DeadlineQueue:
-    """Earliest deadline first, over all applications of a model version; first come first served among equals."""
+    """Earliest deadline first, over all applications of a model version; first come first served among equals.
 
-    __slots__ = ("_bytes", "_heap", "_sequence")
+    ``waiting`` is their number. A flight that is over before its turn only leaves its place: places are cleared once
+    most of them are empty.
+    """
+
+    __slots__ = ("_bytes", "_heap", "_sequence", "waiting")
 
     def __init__(self) -> None:
-        self._heap: list[tuple[float, int, Flight]] = []
+        self._heap: list[Entry] = []
         self._sequence = 0
         self._bytes = 0
-
-    def __len__(self) -> int:
-        return len(self._heap)
+        self.waiting = 0
 
     def has_room(self, flight: Flight) -> bool:
         """Whether the inputs that wait, with this one, are within the bound in bytes; one alone always is."""
-        return not self._heap or self._bytes + len(flight.input) <= QUEUE_BYTES
+        return not self.waiting or self._bytes + len(flight.input) <= QUEUE_BYTES
 
     def push(self, flight: Flight) -> None:
-        self._sequence += 1
+        self._sequence = sequence = self._sequence + 1
+        self.waiting += 1
         self._bytes += len(flight.input)
-        heapq.heappush(self._heap, (flight.deadline, self._sequence, flight))
+        flight.queued = True
+        heappush(self._heap, (flight.deadline, sequence, flight))
 
-    def take(self, most: int, useless: Callable[[Flight], bool]) -> tuple[list[Flight], list[Flight]]:
+    def discard(self, flight: Flight) -> None:
+        """Takes out a flight that is queued and over."""
+        self._leave(flight)
+        if len(self._heap) > 2 * self.waiting + _FEW:
+            self._heap = [entry for entry in self._heap if entry[2].queued]
+            heapify(self._heap)
+
+    def head(self) -> Flight | None:
+        """The most urgent flight."""
+        heap = self._heap
+        while heap and not heap[0][2].queued:
+            heappop(heap)
+        return heap[0][2] if heap else None
+
+    def pop(self) -> Flight:
+        """Removes the flight that ``head`` has shown."""
+        flight = heappop(self._heap)[2]
+        self._leave(flight)
+        return flight
+
+    def take(self, most: int) -> list[Flight]:
         """Removes the next batch: at most ``most`` flights and 64 MiB of input, but one flight if there is one.
 
-        A suspect comes alone. Returns the batch, and beside it the flights met on the way that ``useless`` said
-        nobody can be served by.
+        A suspect comes alone.
         """
         batch: list[Flight] = []
-        dropped: list[Flight] = []
-        room = BATCH_BYTES
+        size = 0
         heap = self._heap
         while heap and len(batch) < most:
             flight = heap[0][2]
-            if useless(flight):
-                dropped.append(flight)
-            elif not batch or (len(flight.input) <= room and not flight.suspect and not batch[0].suspect):
+            if flight.queued:
+                more = len(flight.input)
+                if batch and (size + more > BATCH_BYTES or flight.tries == _SUSPECT or batch[0].tries == _SUSPECT):
+                    break
+                size += more
+                flight.queued = False
                 batch.append(flight)
-                room -= len(flight.input)
-            else:
-                break
-            self._pop()
-        return batch, dropped
+            heappop(heap)
+        self.waiting -= len(batch)
+        self._bytes -= size
+        return batch
 
-    def expired(self, now: float) -> Iterator[Flight]:
+    def expired(self, now: float) -> list[Flight]:
         """Removes the flights at the head whose time is over: while every replica is busy nobody else does."""
-        while self._heap and self._heap[0][2].deadline <= now:
-            yield self._pop()
+        gone: list[Flight] = []
+        heap = self._heap
+        while heap and (heap[0][2].deadline <= now or not heap[0][2].queued):
+            flight = heappop(heap)[2]
+            if flight.queued:
+                self._leave(flight)
+                gone.append(flight)
+        return gone
 
     def drain(self) -> Iterator[Flight]:
         """Removes everything, most urgent first."""
         while self._heap:
-            yield self._pop()
+            flight = heappop(self._heap)[2]
+            if flight.queued:
+                self._leave(flight)
+                yield flight
 
-    def _pop(self) -> Flight:
-        flight = heapq.heappop(self._heap)[2]
+    def _leave(self, flight: Flight) -> None:
+        flight.queued = False
+        self.waiting -= 1
         self._bytes -= len(flight.input)
-        return flight

@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
-from clipper.execution.batching import Aimd, BatchSizer, Fixed, LatencyModel
+from clipper.execution.batching import BatchSizer, Fixed
 from clipper.execution.flight import Flight
+from clipper.execution.latency import LatencyModel
 
 PIPELINE_SECONDS = 0.005
 """Batches that take less than this are sent two at a time, so that the next one waits in the replica's socket while
 the first is worked on. For longer ones the gap between two batches does not matter, and waiting here is better: the
 batch stays open, and another replica may take it."""
+
+LATE_SHARE = 0.5
+LATE_SECONDS = 0.005
+"""A batch is overdue once it took half as long again as was expected, and at least so much longer: rare by chance."""
+
+
+SHORTEST = 1e-6
+"""Seconds: no batch takes less, whatever a clock says."""
+
+
+FEW_BATCHES = 8
+"""A forecast made of fewer is no reason to send nothing: the first batch of a container may take much longer."""
 
 
 class Link(Protocol):
@@ -24,11 +39,12 @@ class Link(Protocol):
 
 
 class Batch(NamedTuple):
-    """Flights that were sent together."""
+    """Flights that were sent together. ``late_at`` is when the replica is no longer trusted to answer them."""
 
     flights: list[Flight]
     sent_at: float
     full: bool
+    late_at: float
 
 
 class Replica:
@@ -37,6 +53,7 @@ class Replica:
     __slots__ = (
         "_last_answer",
         "_next_batch",
+        "_slo",
         "draining",
         "input_type",
         "latency",
@@ -56,50 +73,66 @@ class Replica:
         self.latency = LatencyModel()
         self.outstanding: dict[int, Batch] = {}
         self.draining = False
+        self._slo = 0.0
         self._next_batch = 0
         self._last_answer = 0.0
 
-    def tune(self, batch_size: int, slo: float) -> None:
-        """Starts to learn anew how large a batch may be (``batch_size`` -1), or takes the size as given.
-
-        ``slo``: seconds. A query may find one batch before its own, or two that are pipelined and thus short: each
-        may take its share.
-        """
-        self.sizer = Fixed(batch_size) if batch_size > 0 else Aimd(slo * 0.45)
+    def tune(self, sizer: BatchSizer, slo: float) -> None:
+        """Takes another bound on its batches, for applications whose shortest objective is ``slo`` seconds."""
+        self.sizer = sizer
+        self._slo = slo
         self.pipeline_seconds = min(PIPELINE_SECONDS, slo / 4)
 
-    @property
-    def free(self) -> bool:
+    def free(self, now: float) -> bool:
+        """Whether another batch may be sent to it now."""
+        if self.draining:
+            return False
         if not self.outstanding:
-            return not self.draining
-        return (
-            len(self.outstanding) == 1
-            and self.latency.predict(self.sizer.size()) < self.pipeline_seconds
-            and not self.draining
-        )
+            return True
+        if len(self.outstanding) > 1 or self.latency.predict(self.sizer.size()) >= self.pipeline_seconds:
+            return False
+        return not self.overdue(now)
 
-    @property
-    def rate(self) -> float:
-        """Queries a second it can serve with full batches; infinite as long as that is not known."""
-        if not self.sizer.settled:
-            return float("inf")
-        size = self.sizer.size()
-        seconds = self.latency.predict(size)
-        return size / seconds if seconds > 0 else float("inf")
+    def overdue(self, now: float) -> bool:
+        """Whether a batch should have been answered for long."""
+        return any(batch.late_at <= now for batch in self.outstanding.values())
+
+    def available(self, now: float) -> float:
+        """When it will have answered what it was sent; never, as far as anyone knows, once it is overdue."""
+        ready = now
+        for batch in self.outstanding.values():
+            if batch.late_at <= now:
+                return math.inf
+            begun = max(batch.sent_at, self._last_answer)
+            ready = max(ready, begun + self.latency.predict(len(batch.flights)))
+        return ready
+
+    def may_try(self, deadline: float, now: float) -> bool:
+        """Whether one that is forecast to be late may be sent: while little is known, or after a long idle time."""
+        if self.outstanding or deadline <= now:
+            return False
+        return self._next_batch < FEW_BATCHES or now - self._last_answer >= self._slo
 
     def finish(self, size: int, now: float) -> float:
         """When a batch of ``size`` would be answered if it were sent now."""
-        start = now
-        for batch in self.outstanding.values():
-            begun = max(batch.sent_at, self._last_answer)
-            start = max(start, begun + self.latency.predict(len(batch.flights)))
-        return start + self.latency.predict(size)
+        return self.available(now) + self.latency.predict(size)
 
     def send(self, flights: list[Flight], now: float) -> None:
         self._next_batch = batch_id = (self._next_batch + 1) & 0xFFFFFFFF
-        self.outstanding[batch_id] = Batch(flights, now, len(flights) >= self.sizer.size())
-        budget = max(0.001, max(flight.deadline for flight in flights) - now)
-        self.link.send_batch(batch_id, [f.input for f in flights], min(int(budget * 1e6), 0xFFFFFFFF))
+        full = len(flights) >= self.sizer.size()
+        self.outstanding[batch_id] = Batch(flights, now, full, self._late_at(len(flights), now))
+        deadline = flights[-1].deadline
+        for flight in flights:
+            flight.batches += 1
+            deadline = flight.deadline if flight.deadline > deadline else deadline
+        budget = min(int(max(0.001, deadline - now) * 1e6), 0xFFFFFFFF)
+        self.link.send_batch(batch_id, [flight.input for flight in flights], budget)
+
+    def _late_at(self, size: int, now: float) -> float:
+        expected = self.latency.predict(size)
+        if expected == 0.0:  # nothing is known of it yet
+            return now + self._slo / 2
+        return self.available(now) + expected + max(LATE_SHARE * expected, LATE_SECONDS)
 
     def answered(self, batch_id: int, now: float, worked: float = 0.0) -> tuple[list[Flight], float]:
         """The flights of a batch in flight that was answered, and the seconds it took.
@@ -109,10 +142,22 @@ class Replica:
         that for slowness of the replica. A container can only make itself out as faster than it was seen to be.
         """
         batch = self.outstanding.pop(batch_id)
-        seconds = now - max(batch.sent_at, self._last_answer)
+        seconds = max(now - max(batch.sent_at, self._last_answer), SHORTEST)
         if worked > 0:
             seconds = min(seconds, worked)
         self._last_answer = now
-        self.sizer.observe(seconds, batch.full)
-        self.latency.observe(len(batch.flights), seconds)
+        size = len(batch.flights)
+        self.sizer.observe(size, seconds, batch.full)
+        self.latency.observe(size, seconds)
+        for flight in batch.flights:
+            flight.batches -= 1
         return batch.flights, seconds
+
+    def abandon(self, take_back: Callable[[Flight, bool], None]) -> None:
+        """Gives back what it has in flight: to each flight, whether its batch may have been worked on."""
+        batches = list(self.outstanding.values())
+        self.outstanding.clear()
+        for position, batch in enumerate(batches):
+            for flight in batch.flights:
+                flight.batches -= 1
+                take_back(flight, position == 0)  # the next batch only waited in its socket

@@ -10,6 +10,7 @@ from typing import Final, Protocol, cast
 
 from clipper.errors import ClipperError, InternalError, RequestTimeout
 from clipper.frontend.exchange import Exchange, encode_answer
+from clipper.frontend.heads import KnownHeads
 from clipper.frontend.limits import Limits
 from clipper.frontend.reader import BODY, IDLE, SHUT, RequestReader
 
@@ -28,6 +29,7 @@ class Server(Protocol):
     limits: Limits
     loop: asyncio.AbstractEventLoop
     read_buffer: memoryview
+    known_heads: KnownHeads
     count: Callable[[int], None]
     """Told the status of each answer."""
 
@@ -50,9 +52,11 @@ class Connection(asyncio.BufferedProtocol):
         self._handler = server.handler
         self._head_buffer = server.read_buffer[:_HEAD_READ_BYTES]
         self._body_buffer = server.read_buffer
+        self._known_heads = server.known_heads
         self._time = server.loop.time
         self._count = server.count
         self._reader = RequestReader(self, server.limits, self._take)
+        self._taken: list[Exchange] | None = None  # by the reader, in a read to be learned from
         self._waiting: deque[Exchange] = deque()  # without an answer, or behind one without; in order of arrival
         self._out: list[bytes] = []  # answers not yet given to the transport
         self._reading = False  # within a read, at whose end _out is written
@@ -86,20 +90,44 @@ class Connection(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         self._last_read = now = self._time()
-        if self._reader.phase == SHUT:
+        reader = self._reader
+        if reader.phase == SHUT:
             self._discard(nbytes)
             return
         self._reading = True
-        try:
-            self._reader.feed(self._body_buffer[:nbytes], now)
-        except Exception as error:
-            self._surplus = 1  # there may be more
-            self._refuse(_as_clipper_error(error))
+        if reader.phase == IDLE and nbytes <= _HEAD_READ_BYTES:
+            data = bytes(self._head_buffer[:nbytes])
+            body_at = data.find(b"\r\n\r\n") + 4
+            head = self._known_heads.get(data[:body_at])
+            if head is None or head.size != nbytes or reader.one_more:
+                self._read_unknown(data, now)
+            else:
+                reader.since = now
+                exchange = Exchange(self, head.method, head.path, head.query_string, head.headers, now)
+                exchange.body = data[body_at:]
+                self._serve(exchange)
+        else:
+            self._read(self._body_buffer[:nbytes], now)
         self._reading = False
-        if self._out or self._ending or self._reader.expects_continue:
+        if self._out or self._ending or reader.expects_continue:
             self._flush()
         if len(self._waiting) >= self._limits.pipeline:
             self._pause()
+
+    def _read(self, data: memoryview | bytes, now: float) -> None:
+        try:
+            self._reader.feed(data, now)
+        except Exception as error:
+            self._surplus = 1  # there may be more
+            self._refuse(_as_clipper_error(error))
+
+    def _read_unknown(self, data: bytes, now: float) -> None:
+        """Reads what begins with a head that was not seen before, and keeps it in mind if that is of use."""
+        self._taken = taken = list[Exchange]()
+        self._read(data, now)
+        self._taken = None
+        if len(taken) == 1 and self._reader.phase == IDLE and not self._reader.http_1_0:
+            self._known_heads.learn(data, taken[0])
 
     def eof_received(self) -> bool:
         """A client may end its sending and still get its answers."""
@@ -123,6 +151,11 @@ class Connection(asyncio.BufferedProtocol):
     # -- requests and answers
 
     def _take(self, exchange: Exchange) -> None:
+        if self._taken is not None:
+            self._taken.append(exchange)
+        self._serve(exchange)
+
+    def _serve(self, exchange: Exchange) -> None:
         self._waiting.append(exchange)
         try:
             self._handler(exchange)
@@ -153,13 +186,14 @@ class Connection(asyncio.BufferedProtocol):
 
     def _flush(self) -> None:
         out = self._out
-        if out:
-            self._transport.write(out[0] if len(out) == 1 else b"".join(out))
+        if len(out) == 1:
+            self._transport.write(out.pop())
+        elif out:
+            self._transport.write(b"".join(out))
             out.clear()
         if self._ending:
             self._close()
-            return
-        if self._reader.expects_continue and not self._waiting and self._reader.phase == BODY:
+        elif self._reader.expects_continue and not self._waiting and self._reader.phase == BODY:
             self._reader.expects_continue = False
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         if self._paused:

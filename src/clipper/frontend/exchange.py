@@ -21,25 +21,35 @@ class Origin(Protocol):
     def answered(self, exchange: Exchange) -> None: ...
 
 
+class Pending(Protocol):
+    """What is worked on for an exchange."""
+
+    def abandon(self) -> None:
+        """Nobody waits for it any more."""
+        ...
+
+
 class Exchange:
     """A complete request, to be answered once with ``reply``, now or later, on the loop it came from.
 
     ``path`` stands without the query string and is not percent-decoded. ``body`` is whole. ``arrived`` is the
     ``loop.time()`` at which the first bytes were read. ``closed`` turns true when the client goes before its
-    answer. ``origin``, ``answer`` and ``last`` are the connection's own notes.
+    answer; ``pending``, where it is set, is then abandoned. ``origin``, ``answer`` and ``last`` are the
+    connection's own notes.
     """
 
     __slots__ = (
         "__weakref__",
-        "_headers",
         "answer",
         "arrived",
         "body",
         "closed",
+        "headers",
         "last",
         "method",
         "origin",
         "path",
+        "pending",
         "query_string",
     )
 
@@ -56,17 +66,18 @@ class Exchange:
         self.method = method
         self.path = path
         self.query_string = query_string
-        self._headers = headers
+        self.headers = headers
         self.arrived = arrived
         self.body: bytes | bytearray = b""
         self.answer: Answer | None = None
+        self.pending: Pending | None = None
         self.closed = False
         self.last = False
 
     def header(self, name: bytes) -> bytes | None:
         """The value of a request header; ``name`` in lower case. Of a repeated header, the first."""
         # Keys are kept as sent: no request pays for headers that nobody asks for.
-        for key, value in self._headers.items():
+        for key, value in self.headers.items():
             if len(key) == len(name) and key.lower() == name:
                 return value
         return None
@@ -89,6 +100,8 @@ class Exchange:
         """Takes note that the client has gone."""
         self.closed = True
         self.origin = None
+        if self.pending is not None:
+            self.pending.abandon()
 
 
 def encode_answer(exchange: Exchange, answer: Answer, connection_header: bytes) -> bytes:

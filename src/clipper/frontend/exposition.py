@@ -70,6 +70,8 @@ def _of_apps(apps: dict[str, AppSnapshot]) -> Iterator[Metric]:
     yield _counter("clipper_default_outputs", "Default outputs, by why", ("app", "reason"), reasons)
     missed = [((name,), app.defaults.get("deadline", 0)) for name, app in apps.items()]
     yield _counter("clipper_deadline_missed", "Queries whose deadline passed without an output", ("app",), missed)
+    cancelled = [((name,), app.cancelled) for name, app in apps.items()]
+    yield _counter("clipper_cancelled_queries", "Queries whose client left before the answer", ("app",), cancelled)
     latencies = [((name,), app.latency) for name, app in apps.items()]
     yield _histogram("clipper_request_duration_seconds", "From a query's arrival to its answer", ("app",), latencies)
 
@@ -79,6 +81,7 @@ def _of_models(models: dict[Labels, ModelSnapshot]) -> Iterator[Metric]:
         ("clipper_predictions", "Queries that came back from containers", lambda model: model.predictions),
         ("clipper_model_errors", "Queries that the model failed", lambda model: model.errors),
         ("clipper_redispatched_queries", "Queries sent again after a replica died", lambda model: model.redispatched),
+        ("clipper_hedged_queries", "Queries given to a second replica as well", lambda model: model.hedged),
     )
     gauges: tuple[tuple[str, str, Callable[[ModelSnapshot], int]], ...] = (
         ("clipper_queue_depth", "Queries that wait for a replica", lambda model: model.queue_depth),

@@ -9,6 +9,7 @@ from typing import Final
 from clipper.errors import Unavailable
 from clipper.frontend.connection import Connection, Handler
 from clipper.frontend.exchange import Exchange
+from clipper.frontend.heads import KnownHeads
 from clipper.frontend.limits import Limits
 
 __all__ = ["Exchange", "Handler", "HttpServer", "Limits"]
@@ -37,6 +38,7 @@ class HttpServer:
         self.count = count
         # All connections read into this one buffer: what it holds is parsed before the next read.
         self.read_buffer = memoryview(bytearray(_READ_BYTES))
+        self.known_heads = KnownHeads()
         self._connections: set[Connection] = set()
         self._draining = False
         self._empty = asyncio.Event()

@@ -54,7 +54,7 @@ class RequestReader:
         self._body_bytes = 0  # of the body, up to the last read
         self._overhead = 0  # bytes of a head (or within a body, of none of it) in the reads since it began
 
-    def feed(self, data: memoryview, now: float) -> None:
+    def feed(self, data: memoryview | bytes, now: float) -> None:
         """Reads on.
 
         Raises:
@@ -67,7 +67,7 @@ class RequestReader:
                 self._parser.feed_data(data)
                 break
             except HttpParserUpgrade as upgrade:
-                data = self._decline_upgrade(data[upgrade.args[0] :])
+                data = self._decline_upgrade(memoryview(data)[upgrade.args[0] :])
             except HttpParserError as error:
                 if self.phase != SHUT:
                     raise self._refusal(error) from None

@@ -37,6 +37,8 @@ log = logging.getLogger("clipper.frontend.server")
 REUNION_SECONDS = 1.5
 """How long a frontend that was started again keeps its port closed for the containers of its predecessor: they try
 every second at the latest. Nobody is told that no model is there; with other frontends on the port nobody waits."""
+BACKLOG = 4096
+"""Connections that wait to be accepted. Of a burst, a backlog of 100 drops some, which try again a second later."""
 
 
 class LoopClock:
@@ -55,7 +57,7 @@ class QueryFrontend:
         self._loop = loop
         self._metrics = metrics = Metrics(time.monotonic, config.frontend, installed_version("clipper-serving"))
         cache = PredictionCache(config.cache_bytes)
-        self._executor = Executor(cache, config.queue_limit, metrics, self._wake)
+        self._executor = Executor(cache, config.queue_limit, metrics, self)
         self._feed = RegistryFeed(SqliteStore(config.store), config.frontend, self._take_up)
         ids = QueryIds(self._feed.reserve_more, self._feed.reserve_query_ids())
         self._processor = Processor(Catalog(), self._executor, ids, LoopClock(loop), metrics)
@@ -77,7 +79,8 @@ class QueryFrontend:
         await self._peers.start(self._metrics.snapshot)
         await self._replicas.reunite(expected, REUNION_SECONDS)
         collect_garbage_rarely()
-        server = await self._loop.create_server(self._http.protocol, sock=_shared_port(self._config))
+        port = _shared_port(self._config)
+        server = await self._loop.create_server(self._http.protocol, sock=port, backlog=BACKLOG)
         log.info("%s serves on %s:%d", self._config.frontend, self._config.host, self._config.query_port)
         await stop.wait()
         await self._drain(server)
@@ -98,11 +101,19 @@ class QueryFrontend:
         if not await self._http.drained(self._config.drain_timeout):
             log.warning("%d queries were cut off", self._processor.open_queries())
 
-    def _wake(self) -> None:
+    # -- as the executor's alarms
+
+    def wake(self) -> None:
         self._loop.call_soon(self._flush)
+
+    def ring_at(self, when: float) -> None:
+        self._loop.call_at(when, self._ring)
 
     def _flush(self) -> None:
         self._executor.flush(time.monotonic())
+
+    def _ring(self) -> None:
+        self._executor.ring(time.monotonic())
 
     def _take_up(self, registry: Registry) -> None:
         self._processor.apply(registry)
@@ -117,12 +128,11 @@ def _limits(config: Config) -> Limits:
 
 
 def _shared_port(config: Config) -> socket.socket:
-    """The listening socket; SO_REUSEPORT lets several frontends share the port, the kernel spreads connections."""
+    """The bound socket; SO_REUSEPORT lets several frontends share the port, the kernel spreads connections."""
     listening = socket.socket(socket.AF_INET6 if ":" in config.host else socket.AF_INET)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     listening.bind((config.host, config.query_port))
-    listening.listen(4096)
     return listening
 
 

@@ -43,6 +43,8 @@ class ModelAnswer(BaseModel):
     container_name: str
     model_data_path: str
     batch_size: int
+    batching: str
+    batch_delay_micros: int
     is_current_version: bool
 
 
@@ -79,6 +81,8 @@ def describe_model(registry: Registry, model: Model) -> ModelAnswer:
         container_name=model.container_name,
         model_data_path=model.model_data_path,
         batch_size=model.batch_size,
+        batching=model.batching,
+        batch_delay_micros=model.batch_delay_micros,
         is_current_version=registry.current_versions.get(model.name) == model.version,
     )
 

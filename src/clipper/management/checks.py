@@ -14,8 +14,13 @@ MAX_DEFAULT_OUTPUT: Final = 1 << 20
 MAX_SLO_MICROS: Final = 3_600_000_000
 MAX_BATCH: Final = 1 << 20
 LEARN_BATCH_SIZE: Final = -1
+LEARN_DELAY: Final = -1
+MAX_DELAY_MICROS: Final = MAX_SLO_MICROS
+BATCHING: Final = ("aimd", "quantile")
 LOSSES: Final = ("zero_one", "absolute", "squared")
-SELECTION_POLICIES: Final = ("single",)
+SELECTION_POLICIES: Final = ("single", "majority_vote")
+ENSEMBLE_POLICIES: Final = ("majority_vote",)
+"""Those that ask several models."""
 
 # An application's name is the first segment of its path, beside those of the query frontend itself.
 RESERVED_NAMES: Final = frozenset({"admin", "metrics", "health", "v2", "docs", "openapi.json"})
@@ -46,14 +51,25 @@ def check_application(application: Application) -> None:
 
 def check_model(model: Model) -> None:
     """Everything of a model version but its input type."""
-    if model.batch_size != LEARN_BATCH_SIZE and model.batch_size < 1:
-        raise BadRequest("The batch size must be positive or DEFAULT_BATCH_SIZE, which is -1")
-    if model.batch_size > MAX_BATCH:
-        raise BadRequest(f"The batch size must be at most {MAX_BATCH}")
+    _check_batching(model)
     _check_path_segment("model name", model.name)
     _check_path_segment("model version", model.version)
     for label in model.labels:
         _check_text("label", label)
+
+
+def _check_batching(model: Model) -> None:
+    if model.batch_size != LEARN_BATCH_SIZE and model.batch_size < 1:
+        raise BadRequest("The batch size must be positive or DEFAULT_BATCH_SIZE, which is -1")
+    if model.batch_size > MAX_BATCH:
+        raise BadRequest(f"The batch size must be at most {MAX_BATCH}")
+    if model.batching not in BATCHING:
+        raise BadRequest(f"Unknown batching '{model.batching}': choose one of {', '.join(BATCHING)}")
+    if model.batch_delay_micros != LEARN_DELAY and not 0 <= model.batch_delay_micros <= MAX_DELAY_MICROS:
+        raise BadRequest(
+            f"batch_delay_micros is {model.batch_delay_micros}: it must be from 0 (none) to {MAX_DELAY_MICROS} "
+            "microseconds, or -1 to learn it"
+        )
 
 
 def _check_application_name(name: str) -> None:

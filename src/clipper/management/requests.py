@@ -46,6 +46,8 @@ class AddModel(Body):
     container_name: str = Field(examples=["default-cluster-sum-model:1"])
     model_data_path: str = Field(examples=["DEPRECATED"])
     batch_size: int = Field(examples=[-1])
+    batching: str = Field("aimd", examples=["aimd"])
+    batch_delay_micros: int = Field(0, examples=[0])
 
     def model(self) -> Model:
         return Model(
@@ -56,7 +58,21 @@ class AddModel(Body):
             container_name=self.container_name,
             model_data_path=self.model_data_path,
             batch_size=self.batch_size,
+            batching=self.batching,
+            batch_delay_micros=self.batch_delay_micros,
         )
+
+
+class Batching(Body):
+    model_name: str = Field(examples=["sum-model"])
+    model_version: str | None = Field(None, examples=["1"], description="the current one, if not given")
+    batch_size: int | None = Field(None, examples=[16])
+    batching: str | None = Field(None, examples=["quantile"])
+    batch_delay_micros: int | None = Field(None, examples=[500])
+
+    def changes(self) -> dict[str, object]:
+        """Those of the three settings that are given."""
+        return self.model_dump(include={"batch_size", "batching", "batch_delay_micros"}, exclude_none=True)
 
 
 class VersionedModel(Body):

@@ -112,6 +112,19 @@ def set_model_version(body: requests.VersionedModel, registrar: Desk) -> str:
     )
 
 
+@router.post("/set_batching", **text("Successfully set batching of model with name 'sum-model'"))
+def set_batching(body: requests.Batching, registrar: Desk) -> str:
+    """Changes how a version's queries are put into batches, at once and without a restart.
+
+    What is not given stays as it is. Without `model_version` it is about the current one.
+    """
+    return commit(
+        registrar,
+        lambda registry: rules.set_batching(registry, body.model_name, body.model_version, body.changes()),
+        f"Successfully set batching of model with name '{body.model_name}'",
+    )
+
+
 @router.post("/delete_versioned_model", **text("Successfully deleted model with name 'sum-model' and version '1'"))
 def delete_versioned_model(body: requests.VersionedModel, registrar: Desk) -> str:
     """Unregisters a version of a model.

@@ -12,7 +12,12 @@ from typing import TypeVar
 from msgspec.structs import replace
 
 from clipper.errors import BadRequest, Conflict, NotFound
-from clipper.management.checks import canonical_input_type, check_application, check_model
+from clipper.management.checks import (
+    ENSEMBLE_POLICIES,
+    canonical_input_type,
+    check_application,
+    check_model,
+)
 from clipper.types import Application, Model, ModelVersion, Registry
 
 K = TypeVar("K")
@@ -89,6 +94,21 @@ def set_model_version(registry: Registry, model_name: str, model_version: str) -
     return replace(registry, current_versions={**registry.current_versions, model_name: model_version})
 
 
+def set_batching(
+    registry: Registry, model_name: str, model_version: str | None, changes: Mapping[str, object]
+) -> Registry:
+    """Changes ``batch_size``, ``batching`` or ``batch_delay_micros`` of a version: of the current one, if None.
+
+    The version stays the registration that it was, so that its replicas and what is cached of it stay, too.
+    """
+    if not changes:
+        raise BadRequest("Nothing to set: give batch_size, batching or batch_delay_micros")
+    model = _find_model(registry, model_name, model_version)
+    changed = replace(model, **changes)
+    check_model(changed)
+    return replace(registry, models={**registry.models, model.id: changed})
+
+
 def delete_versioned_model(registry: Registry, model_name: str, model_version: str) -> Registry:
     """Removes one version of a model; links to the model stay.
 
@@ -110,14 +130,25 @@ def current_model(registry: Registry, model_name: str) -> Model | None:
     return None if version is None else registry.models.get(ModelVersion(model_name, version))
 
 
-def _check_linkable(registry: Registry, application: Application, model_name: str) -> None:
+def _find_model(registry: Registry, model_name: str, model_version: str | None) -> Model:
+    """A version of a model: the current one, if None."""
     if not _has_versions(registry, model_name):
         raise NotFound(f"No model with name '{model_name}' exists.")
-    model = current_model(registry, model_name)
-    if model is None:
+    if model_version is not None:
+        found = registry.models.get(ModelVersion(model_name, model_version))
+        if found is None:
+            raise NotFound(f"model with name '{model_name}' and version '{model_version}' does not exist")
+        return found
+    current = current_model(registry, model_name)
+    if current is None:
         raise Conflict(
             f"Model with name '{model_name}' has no current version, for it was deleted. Set or register one first."
         )
+    return current
+
+
+def _check_linkable(registry: Registry, application: Application, model_name: str) -> None:
+    model = _find_model(registry, model_name, None)
     if model.input_type != application.input_type:
         raise BadRequest(
             f"Model with name '{model_name}' has incompatible input_type '{model.input_type}'. "
@@ -126,26 +157,33 @@ def _check_linkable(registry: Registry, application: Application, model_name: st
 
 
 def _check_room(application: Application, linked: Sequence[str], added: Sequence[str]) -> None:
-    """The links that the selection policy 'single' has room for: one, as it asks one model."""
+    """A model has one link to an application, and the policy 'single' has room for one link, as it asks one model."""
     app_name = application.name
     if not added:
         raise BadRequest(
             f"Please provide the name of the model that you want to link to the application '{app_name}'"
         )
-    if len(added) > 1:
+    is_ensemble = application.selection_policy in ENSEMBLE_POLICIES
+    if len(added) > 1 and not is_ensemble:
         raise BadRequest(
             "Applications must be linked with at most one model. "
             f"Attempted to add links to {len(added)} models. Link one of them{_OR_COMBINE}"
         )
-    if added[0] in linked:
-        raise Conflict(f"The model with name '{added[0]}' is already linked to '{app_name}'")
-    if linked:
+    for position, name in enumerate(added):
+        if name in linked:
+            raise Conflict(f"The model with name '{name}' is already linked to '{app_name}'")
+        if name in added[:position]:
+            raise BadRequest(f"The model with name '{name}' is named twice: name it once")
+    if linked and not is_ensemble:
         raise Conflict(
             f"A model with name {linked[0]} is already linked to '{app_name}'. Unlink that one first{_OR_COMBINE}"
         )
 
 
-_OR_COMBINE = ", or use an application whose selection policy combines several models."
+_OR_COMBINE = (
+    ", or use an application whose selection policy combines several models: "
+    f"register it with selection_policy {' or '.join(ENSEMBLE_POLICIES)}."
+)
 
 
 def _check_linked_apps(registry: Registry, model: Model) -> None:

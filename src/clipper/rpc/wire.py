@@ -10,6 +10,7 @@ import json
 import struct
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import accumulate, pairwise
 from types import NoneType
 from typing import Final, NamedTuple
 
@@ -96,7 +97,7 @@ class Outcome(NamedTuple):
     """What became of one query of a batch: a JSON text as the output, or the text of an error."""
 
     ok: bool
-    data: Buffer
+    data: bytes
 
 
 class Frame(NamedTuple):
@@ -182,14 +183,21 @@ def encode_outcomes(batch_id: int, outcomes: Sequence[Outcome], worked_micros: i
 
 def decode_batch(frame: Frame) -> list[memoryview]:
     """Views of a batch's inputs, without a copy."""
-    return _split(frame, decode_lengths(frame))
+    ends = list(accumulate(decode_lengths(frame), initial=item_offset(frame.items)))
+    return [frame.payload[start:end] for start, end in pairwise(ends)]
 
 
 def decode_outcomes(frame: Frame) -> list[Outcome]:
     """The outcomes of a batch; their data is copied out, since it outlives the message."""
-    flagged = _decode_u32s(frame)
-    items = _split(frame, [length & ~ERROR_FLAG for length in flagged])
-    return [Outcome(length < ERROR_FLAG, bytes(item)) for length, item in zip(flagged, items, strict=True)]
+    payload = bytes(frame.payload)
+    outcomes = []
+    start = item_offset(frame.items)
+    for flagged in _decode_u32s(frame):
+        end = start + (flagged & ~ERROR_FLAG)
+        outcomes.append(tuple.__new__(Outcome, (flagged < ERROR_FLAG, payload[start:end])))
+        start = end
+    _check_end(frame, start)
+    return outcomes
 
 
 def decode_lengths(frame: Frame) -> tuple[int, ...]:
@@ -222,16 +230,6 @@ def _decode_u32s(frame: Frame) -> tuple[int, ...]:
     if item_offset(frame.items) > len(frame.payload):
         raise WireError(f"a message of {len(frame.payload)} bytes can't hold the lengths of {frame.items} items")
     return struct.unpack_from(f"<{frame.items}I", frame.payload)
-
-
-def _split(frame: Frame, lengths: Sequence[int]) -> list[memoryview]:
-    items = []
-    start = item_offset(frame.items)
-    for length in lengths:
-        items.append(frame.payload[start : start + length])
-        start += length
-    _check_end(frame, start)
-    return items
 
 
 def _check_end(frame: Frame, end: int) -> None:

@@ -26,8 +26,8 @@ class Combined(NamedTuple):
 class SelectionPolicy(Protocol):
     """Decides which models answer a query. ``S`` below is the policy's state: a value, never changed in place."""
 
-    def init(self, models: Sequence[ModelVersion]) -> Any:
-        """The state before any feedback."""
+    def init(self, linked: Sequence[str]) -> Any:
+        """The state before any feedback of an application that is linked to these models, in this order."""
         ...
 
     def select(self, state: Any, data: bytes, models: Sequence[ModelVersion], rng: random.Random) -> Sequence[Choice]:

@@ -12,7 +12,7 @@ from clipper.types import ModelVersion
 class Single:
     """Asks the first of the models given and answers with its output; feedback changes nothing."""
 
-    def init(self, models: Sequence[ModelVersion]) -> None:
+    def init(self, linked: Sequence[str]) -> None:
         return None
 
     def select(

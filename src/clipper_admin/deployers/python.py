@@ -33,12 +33,16 @@ def create_endpoint(
     num_replicas: int = 1,
     batch_size: int = -1,
     pkgs_to_install: Sequence[str] | None = None,
+    batching: str = "aimd",
+    batch_delay_micros: int = 0,
 ) -> None:
     """Registers an application, deploys ``func`` as a model of the same name and links them; all or nothing.
 
     The arguments are those of ``register_application`` and ``deploy_python_closure``.
     """
-    clipper_conn.check_deployable(name, version, input_type, num_replicas, batch_size, labels)
+    clipper_conn.check_deployable(
+        name, version, input_type, num_replicas, batch_size, labels, batching, batch_delay_micros
+    )
     check_function(func)
 
     def deploy() -> None:
@@ -54,6 +58,8 @@ def create_endpoint(
             num_replicas,
             batch_size,
             pkgs_to_install,
+            batching,
+            batch_delay_micros,
         )
 
     endpoint.create(clipper_conn, name, version_text(version), input_type, default_output, slo_micros, deploy)
@@ -71,6 +77,8 @@ def deploy_python_closure(
     num_replicas: int = 1,
     batch_size: int = -1,
     pkgs_to_install: Sequence[str] | None = None,
+    batching: str = "aimd",
+    batch_delay_micros: int = 0,
 ) -> None:
     """Deploys ``func`` and makes it the current version of model ``name`` once it is ready.
 
@@ -87,11 +95,15 @@ def deploy_python_closure(
         num_replicas: processes that serve the version.
         batch_size: most inputs in one call; -1 learns it from the latencies seen.
         pkgs_to_install: packages for an environment of the model's own; None is the one of this session.
+        batching: how the size is learned: ``aimd`` or ``quantile``.
+        batch_delay_micros: microseconds that a free replica waits for more queries; 0 none, -1 learned.
 
     Raises:
         ClipperException: what failed, with the model's own traceback if it came so far. Nothing is left running.
     """
-    clipper_conn.check_deployable(name, version, input_type, num_replicas, batch_size, labels)
+    clipper_conn.check_deployable(
+        name, version, input_type, num_replicas, batch_size, labels, batching, batch_delay_micros
+    )
     with saved_function(func) as directory:
         logger.info("Python closure saved")
         _log_base(base_image)
@@ -106,6 +118,8 @@ def deploy_python_closure(
             num_replicas,
             batch_size,
             pkgs_to_install,
+            batching,
+            batch_delay_micros,
         )
 
 

@@ -25,7 +25,10 @@ SOCKET_PATH_LIMIT = 90
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """What a later session must know of a started cluster: the content of ``cluster.json``."""
+    """What a later session must know of a started cluster: the content of ``cluster.json``.
+
+    ``cache_size`` is in bytes, the timeouts in seconds.
+    """
 
     host: str
     query_port: int
@@ -33,11 +36,16 @@ class Cluster:
     rpc_port: int
     frontends: int
     sockets: str
+    cache_size: int = 33_554_432
+    request_timeout: float = 5.0
+    content_timeout: float = 300.0
 
     def changes(self, before: Cluster) -> list[str]:
         """What users chose otherwise than ``before``, by the names of the arguments they chose it with."""
         arguments = {"num_frontend_replicas": "frontends", "host": "host"}
         arguments |= {f"clipper_{each}_port": f"{each}_port" for each in ("query", "management", "rpc")}
+        arguments |= {"cache_size": "cache_size"}
+        arguments |= {f"qf_http_timeout_{each}": f"{each}_timeout" for each in ("request", "content")}
         values = [(name, getattr(self, field), getattr(before, field)) for name, field in arguments.items()]
         return [f"{name}={now!r} (before: {then!r})" for name, now, then in values if now != then]
 

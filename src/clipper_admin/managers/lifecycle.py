@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import shutil
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -14,7 +15,6 @@ from clipper_admin.managers.folders import Cluster, ClusterFolder, private_folde
 from clipper_admin.managers.images import read_image
 from clipper_admin.managers.programs import (
     MANAGEMENT,
-    FrontendSettings,
     parse_replica,
     query_frontend_program,
     replica_program,
@@ -60,39 +60,31 @@ def write_program(folder: ClusterFolder, program: Program) -> None:
     write_atomically(folder.programs / f"{program.name}.conf", program_config(program))
 
 
-def choose_cluster(folder: ClusterFolder, host: str, wanted: tuple[int, int, int], frontends: int) -> Cluster:
-    """The cluster to start in ``folder``, on the wanted query, management and RPC ports.
+def choose_cluster(folder: ClusterFolder, wanted: Cluster) -> Cluster:
+    """The cluster to start in ``folder``: as ``wanted``, with its ports and the folder's sockets.
 
     Where any port will do (0), those of the cluster's earlier life come first.
 
     Raises:
         ClipperException: a port is taken, or wanted twice.
     """
-    query, management, rpc = wanted
-    before = folder.read() or Cluster(host, query_port=0, management_port=0, rpc_port=0, frontends=0, sockets="")
+    before = folder.read() or dataclasses.replace(wanted, query_port=0, management_port=0, rpc_port=0)
     chosen = ports.choose_ports(
-        host,
-        ports.Wish("query", query, before.query_port),
-        ports.Wish("management", management, before.management_port),
-        ports.Wish("rpc", rpc, before.rpc_port, frontends),
+        wanted.host,
+        ports.Wish("query", wanted.query_port, before.query_port),
+        ports.Wish("management", wanted.management_port, before.management_port),
+        ports.Wish("rpc", wanted.rpc_port, before.rpc_port, wanted.frontends),
     )
-    return Cluster(
-        host=host,
+    return dataclasses.replace(
+        wanted,
         query_port=chosen["query"],
         management_port=chosen["management"],
         rpc_port=chosen["rpc"],
-        frontends=frontends,
         sockets=str(folder.sockets()),
     )
 
 
-def start_cluster(
-    folder: ClusterFolder,
-    cluster: Cluster,
-    settings: FrontendSettings,
-    environ: Mapping[str, str],
-    logger: ClusterLogger,
-) -> None:
+def start_cluster(folder: ClusterFolder, cluster: Cluster, environ: Mapping[str, str], logger: ClusterLogger) -> None:
     """Starts the servers, and the replicas that an earlier cluster kept in this folder; returns when servers answer.
 
     Raises:
@@ -103,7 +95,7 @@ def start_cluster(
         logger.warning("The cluster in %s comes up otherwise than before: %s", folder.path, ", ".join(changes))
     _clear_sockets(Path(cluster.sockets))
     folder.write(cluster)
-    _write_configuration(folder, cluster, settings, environ, logger)
+    _write_configuration(folder, cluster, environ, logger)
     supervisor = Supervisor(control_socket(cluster.sockets))
     try:
         start_supervisor(folder.path, folder.supervisor_config)
@@ -139,11 +131,7 @@ def _stop_gracefully(supervisor: Supervisor) -> None:
 
 
 def _write_configuration(
-    folder: ClusterFolder,
-    cluster: Cluster,
-    settings: FrontendSettings,
-    environ: Mapping[str, str],
-    logger: ClusterLogger,
+    folder: ClusterFolder, cluster: Cluster, environ: Mapping[str, str], logger: ClusterLogger
 ) -> None:
     """Writes everything anew: addresses, settings or the version of Clipper may not be those of the last start."""
     write_runtime(folder.runtime)
@@ -152,7 +140,7 @@ def _write_configuration(
     kept = _kept_replicas(folder, cluster, environ, logger)
     for stale in folder.programs.glob("*.conf"):
         stale.unlink()
-    for program in [*server_programs(folder, cluster, settings), *kept]:
+    for program in [*server_programs(folder, cluster), *kept]:
         write_program(folder, program)
 
 

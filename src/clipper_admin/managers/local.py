@@ -24,7 +24,6 @@ from clipper_admin.managers.folders import (
 )
 from clipper_admin.managers.images import Image, image_tag, note_input_type, remove_image, write_image
 from clipper_admin.managers.lifecycle import running_clusters
-from clipper_admin.managers.programs import FrontendSettings
 from clipper_admin.managers.replicas import (
     Deployment,
     all_replicas,
@@ -94,11 +93,14 @@ class LocalContainerManager:
 
         Images and ``qf_http_thread_pool_size`` have no meaning for processes on this machine.
         """
-        frontends = whole_number("num_frontend_replicas", num_frontend_replicas, least=1)
-        settings = FrontendSettings(
-            whole_number("cache_size", cache_size),
-            seconds("qf_http_timeout_request", qf_http_timeout_request),
-            seconds("qf_http_timeout_content", qf_http_timeout_content),
+        wanted = Cluster(
+            self.host,
+            *self._ports,
+            frontends=whole_number("num_frontend_replicas", num_frontend_replicas, least=1),
+            sockets="",
+            cache_size=whole_number("cache_size", cache_size),
+            request_timeout=seconds("qf_http_timeout_request", qf_http_timeout_request),
+            content_timeout=seconds("qf_http_timeout_content", qf_http_timeout_content),
         )
         if qf_http_thread_pool_size != 1:
             self.logger.info("qf_http_thread_pool_size has no effect: see num_frontend_replicas.")
@@ -108,7 +110,7 @@ class LocalContainerManager:
                     f"Cluster {self.cluster_identifier} cannot be started because it already exists. "
                     "Please use ClipperConnection.connect() to connect to it."
                 )
-            self._start(settings, frontends)
+            self._start(wanted)
 
     def connect(self) -> None:
         """Finds the running cluster of this name, whatever its ports."""
@@ -235,17 +237,17 @@ class LocalContainerManager:
             raise ClipperException(f"Cluster {self.cluster_identifier} has no program {program!r}; it has: {known}.")
         return self._folder.log(program)
 
-    def _start(self, settings: FrontendSettings, frontends: int) -> None:
+    def _start(self, wanted: Cluster) -> None:
         existed = self._folder.path.exists()
         known = self._folder.read()
         if known is not None:
             self.logger.info("Taking up the cluster in %s again", self._folder.path)
             lifecycle.stop_processes(self._folder, graceful=True)
-        cluster = lifecycle.choose_cluster(self._folder, self.host, self._ports, frontends)
+        cluster = lifecycle.choose_cluster(self._folder, wanted)
         private_folder(self.home)
         self._folder.create()
         try:
-            lifecycle.start_cluster(self._folder, cluster, settings, os.environ, self.logger)
+            lifecycle.start_cluster(self._folder, cluster, os.environ, self.logger)
         except BaseException:
             if not existed:
                 lifecycle.remove_files(self._folder)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -36,15 +35,6 @@ class ReplicaId(NamedTuple):
         return f"{self.model}_{self.version}-{self.number}"
 
 
-@dataclass(frozen=True, slots=True)
-class FrontendSettings:
-    """What ``start_clipper`` lets one choose of the query frontends."""
-
-    cache_bytes: int
-    request_timeout: float
-    content_timeout: float
-
-
 def parse_replica(program: str) -> ReplicaId | None:
     """The replica a program is; None for the servers, whose names have no ``_``."""
     match = re.fullmatch(r"([^_]+)_([^_]+)-(\d+)", program)
@@ -66,9 +56,7 @@ def management_command(folder: ClusterFolder, cluster: Cluster) -> tuple[str, ..
     )
 
 
-def query_frontend_command(
-    folder: ClusterFolder, cluster: Cluster, index: int, settings: FrontendSettings
-) -> tuple[str, ...]:
+def query_frontend_command(folder: ClusterFolder, cluster: Cluster, index: int) -> tuple[str, ...]:
     """Every frontend shares the query port and has RPC and metrics addresses of its own."""
     others = [each for each in range(cluster.frontends) if each != index]
     return (
@@ -78,9 +66,9 @@ def query_frontend_command(
         f"--rpc-port={cluster.rpc_port + index}",
         f"--rpc-socket={rpc_socket(cluster, index)}",
         "--metrics-sockets=" + ",".join(str(_metrics_socket(cluster, each)) for each in [index, *others]),
-        f"--cache-bytes={settings.cache_bytes}",
-        f"--request-timeout={settings.request_timeout}",
-        f"--content-timeout={settings.content_timeout}",
+        f"--cache-bytes={cluster.cache_size}",
+        f"--request-timeout={cluster.request_timeout}",
+        f"--content-timeout={cluster.content_timeout}",
     )
 
 
@@ -88,11 +76,11 @@ def rpc_socket(cluster: Cluster, index: int) -> Path:
     return Path(cluster.sockets) / f"rpc-{index}.sock"
 
 
-def server_programs(folder: ClusterFolder, cluster: Cluster, settings: FrontendSettings) -> list[Program]:
+def server_programs(folder: ClusterFolder, cluster: Cluster) -> list[Program]:
     """The management frontend and the query frontends."""
     servers = [Program(MANAGEMENT, management_command(folder, cluster), DIE_WITH_PARENT, priority=100)]
     for index in range(cluster.frontends):
-        command = query_frontend_command(folder, cluster, index, settings)
+        command = query_frontend_command(folder, cluster, index)
         servers.append(Program(query_frontend_program(index), command, DIE_WITH_PARENT, priority=200))
     return servers
 

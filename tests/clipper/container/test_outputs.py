@@ -221,3 +221,9 @@ def test_short_floats_keep_their_short_form(exponent, digits):
 
     assert np.float32(one.decode()) == number
     assert float(one) == float(row) == float(str(number))
+
+
+def test_an_output_of_two_lines_is_not_two_outputs() -> None:
+    texts = [bytes(outcome.data) for outcome in encode_outputs(["1\n2", "3"], 2)]
+    assert texts == [b'"1\\n2"', b"3"]
+    assert [bytes(outcome.data) for outcome in encode_outputs(["1\n", "\n3"], 2)] == [b"1", b"3"]

@@ -47,12 +47,16 @@ class Stage:
     def __init__(self, *, cache_bytes: int = 1 << 20, queue_limit: int = 1000, batch_size: int = -1) -> None:
         self.now = 100.0
         self.wakes = 0
+        self.rings: list[float] = []
         self.metrics = Metrics(lambda: self.now)
-        self.executor = Executor(PredictionCache(cache_bytes), queue_limit, self.metrics, self._wake)
+        self.executor = Executor(PredictionCache(cache_bytes), queue_limit, self.metrics, self)
         self.executor.configure({SUM: settings(batch_size=batch_size)}, self.now)
 
-    def _wake(self) -> None:
+    def wake(self) -> None:
         self.wakes += 1
+
+    def ring_at(self, when: float) -> None:
+        self.rings.append(when)
 
     def join(self, replica_id: int = 0, version: ModelVersion = SUM) -> tuple[Replica, RecordingLink]:
         link = RecordingLink()

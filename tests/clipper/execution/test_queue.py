@@ -6,15 +6,11 @@ from hypothesis import strategies as st
 from clipper.execution import queue as queue_module
 from clipper.execution.flight import Flight
 from clipper.execution.queue import DeadlineQueue
-from tests.clipper.execution.fakes import RecordingWaiter
+from tests.clipper.execution.fakes import SUM, RecordingWaiter
 
 
 def flight(deadline: float, data: bytes = b"x") -> Flight:
-    return Flight(data, deadline, 0.0, RecordingWaiter())
-
-
-def keep(_: Flight) -> bool:
-    return False
+    return Flight(SUM, data, deadline, 0.0, RecordingWaiter())
 
 
 @given(st.lists(st.floats(0, 1000), max_size=50), st.integers(1, 10))
@@ -23,10 +19,9 @@ def test_batches_come_most_urgent_first_and_lose_nothing(deadlines: list[float],
     for deadline in deadlines:
         queue.push(flight(deadline))
     taken = []
-    while queue:
-        batch, dropped = queue.take(most, keep)
+    while queue.waiting:
+        batch = queue.take(most)
         assert 0 < len(batch) <= most
-        assert not dropped
         taken += [each.deadline for each in batch]
     assert taken == sorted(deadlines)
 
@@ -36,21 +31,36 @@ def test_equal_deadlines_are_first_come_first_served() -> None:
     flights = [flight(1.0) for _ in range(20)]
     for each in flights:
         queue.push(each)
-    assert queue.take(20, keep)[0] == flights
+    assert queue.take(20) == flights
 
 
-def test_useless_flights_are_set_aside_and_do_not_count() -> None:
+@given(st.lists(st.booleans(), max_size=300))
+def test_flights_that_are_over_leave_no_place_behind(over: list[bool]) -> None:
     queue = DeadlineQueue()
-    for deadline in (1.0, 2.0, 3.0, 4.0):
-        queue.push(flight(deadline))
-    batch, dropped = queue.take(1, lambda each: each.deadline < 3)
-    assert [each.deadline for each in batch] == [3.0]
-    assert [each.deadline for each in dropped] == [1.0, 2.0]
-    assert len(queue) == 1
+    flights = [flight(float(n)) for n in range(len(over))]
+    for each in flights:
+        queue.push(each)
+    for each, gone in zip(flights, over, strict=True):
+        if gone:
+            queue.discard(each)
+    kept = [each for each, gone in zip(flights, over, strict=True) if not gone]
+    assert queue.waiting == len(kept)
+    assert len(queue._heap) <= 2 * len(kept) + 64
+    assert queue.take(1000) == kept
+    assert queue.waiting == 0
+
+
+def test_a_flight_that_somebody_joined_waits_as_long_as_the_last_of_them() -> None:
+    queue = DeadlineQueue()
+    first = flight(1.0)
+    queue.push(first)
+    first.join(RecordingWaiter(), 3.0)
+    assert queue.expired(2.0) == []
+    assert queue.expired(3.0) == [first]
 
 
 def test_an_empty_queue_gives_an_empty_batch() -> None:
-    assert DeadlineQueue().take(5, keep) == ([], [])
+    assert DeadlineQueue().take(5) == []
 
 
 def test_a_batch_is_bounded_in_bytes_but_never_empty() -> None:
@@ -58,9 +68,9 @@ def test_a_batch_is_bounded_in_bytes_but_never_empty() -> None:
     half = bytes(queue_module.BATCH_BYTES // 2)
     for n in range(3):
         queue.push(flight(float(n), half))
-    assert len(queue.take(10, keep)[0]) == 2
+    assert len(queue.take(10)) == 2
     queue.push(flight(0.0, bytes(queue_module.BATCH_BYTES + 1)))
-    assert len(queue.take(10, keep)[0]) == 1
+    assert len(queue.take(10)) == 1
 
 
 def test_the_inputs_that_wait_are_bounded_in_bytes() -> None:
@@ -73,7 +83,7 @@ def test_the_inputs_that_wait_are_bounded_in_bytes() -> None:
     assert queue.has_room(rest)
     queue.push(rest)
     assert not queue.has_room(flight(3.0))
-    queue.take(1, keep)
+    queue.take(1)
     assert queue.has_room(flight(3.0))
     list(queue.drain())
     assert queue.has_room(large)

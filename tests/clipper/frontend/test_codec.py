@@ -10,16 +10,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clipper.errors import JsonError
-from clipper.frontend.codec import PredictDecoder, encode_prediction, encode_predictions
-from clipper.processor import Prediction
+from clipper.frontend.codec import MAX_BATCH, PredictDecoder, encode_prediction, encode_predictions
+from clipper.query import Prediction
+from clipper.rpc.wire import InputType
+from clipper.types import ModelVersion
 
 FLOAT32 = st.floats(width=32, allow_nan=False, allow_infinity=False)
 FLOAT64 = st.floats(allow_nan=False, allow_infinity=False)
+DECODERS = {kind.value: PredictDecoder(kind) for kind in InputType}
 INT32 = st.integers(-(2**31), 2**31 - 1)
 
 
 def decode(input_type: str, **body: object) -> list[bytes]:
-    return PredictDecoder(input_type).decode(json.dumps(body).encode()).inputs
+    return DECODERS[input_type].decode(json.dumps(body).encode()).inputs
 
 
 @given(st.lists(FLOAT64 | st.integers(-(2**53), 2**53), min_size=1))
@@ -49,16 +52,16 @@ def test_bytes_with_and_without_padding(value: bytes, padded: bool) -> None:
 
 
 def test_a_batch_may_be_ragged_and_keeps_its_order() -> None:
-    request = PredictDecoder("doubles").decode(b'{"input_batch":[[1.0],[2,3]],"version":"2","uid":7}')
+    request = DECODERS["doubles"].decode(b'{"input_batch":[[1.0],[2,3]],"version":"2","uid":7}')
     assert request.inputs == [struct.pack("<d", 1), struct.pack("<dd", 2, 3)]
     assert (request.is_batch, request.version, request.user_id) == (True, "2", 7)
-    assert PredictDecoder("doubles").decode(b'{"input_batch":[]}').inputs == []
+    assert DECODERS["doubles"].decode(b'{"input_batch":[]}').inputs == []
 
 
 def test_what_is_given_but_empty_is_not_the_same_as_left_out() -> None:
-    given = PredictDecoder("doubles").decode(b'{"input":[1],"version":"","user_id":0}')
+    given = DECODERS["doubles"].decode(b'{"input":[1],"version":"","user_id":0}')
     assert (given.version, given.user_id) == ("", 0)
-    left_out = PredictDecoder("doubles").decode(b'{"input":[1]}')
+    left_out = DECODERS["doubles"].decode(b'{"input":[1]}')
     assert (left_out.version, left_out.user_id) == (None, None)
 
 
@@ -97,12 +100,16 @@ def test_what_is_given_but_empty_is_not_the_same_as_left_out() -> None:
         ("bytes", b'{"input": "YQ==YQ=="}', "not base64"),
         ("bytes", b'{"input": "A"}', "not base64"),
         ("bytes", b'{"input": "Y Q="}', "not base64"),
+        ("bytes", b'{"input": "AAAA="}', "not base64"),
+        ("bytes", b'{"input": "AAAA===="}', "not base64"),
+        ("bytes", b'{"input": "===="}', "not base64"),
+        ("strings", b'{"input_batch": [%b""]}' % (b'"a",' * MAX_BATCH), "more than 100000 queries"),
         ("bytes", '{"input": "ü"}'.encode(), "not base64"),
     ],
 )
 def test_bad_bodies_are_refused_and_the_error_says_what_is_wrong(input_type: str, body: bytes, hint: str) -> None:
     with pytest.raises(JsonError) as refused:
-        PredictDecoder(input_type).decode(body)
+        DECODERS[input_type].decode(body)
     assert hint in refused.value.cause
     assert refused.value.cause.startswith("Error parsing JSON: ")
     assert "Expected JSON schema" in refused.value.cause
@@ -113,7 +120,7 @@ def test_bad_bodies_are_refused_and_the_error_says_what_is_wrong(input_type: str
 def test_no_body_does_more_than_raise_a_json_error(body: bytes) -> None:
     for input_type in ("doubles", "floats", "integers", "strings", "bytes"):
         try:
-            PredictDecoder(input_type).decode(body)
+            DECODERS[input_type].decode(body)
         except JsonError:
             continue
 
@@ -128,4 +135,19 @@ def test_answers_are_the_originals_json() -> None:
         "default_explanation": 'say "why"',
         "default_reason": "no_model",
     }
-    assert list(json.loads(encode_predictions([default, default]))) == ["batch_predictions"]
+    assert encode_predictions([b'{"query_id":1}', b"{}"]) == b'{"batch_predictions":[{"query_id":1},{}]}'
+    assert encode_predictions([]) == b'{"batch_predictions":[]}'
+
+
+def test_an_answer_of_several_models_says_which_and_how_sure() -> None:
+    models = (ModelVersion("a", "1"), ModelVersion("b", "x"))
+    assert json.loads(encode_prediction(Prediction(0, b'"cat"', models=models, confidence=0.75))) == {
+        "query_id": 0,
+        "output": "cat",
+        "default": False,
+        "confidence": 0.75,
+        "models": ["a:1", "b:x"],
+    }
+    unsure = Prediction(1, b"-1.0", "low_confidence", "not sure", models, 0.25)
+    answer = json.loads(encode_prediction(unsure))
+    assert (answer["default"], answer["default_reason"], answer["confidence"]) == (True, "low_confidence", 0.25)

@@ -36,8 +36,9 @@ def busy(frontend: str = "frontend-0") -> tuple[Metrics, Clock]:
     model = metrics.model("sum.model", "1.0")
     model.batch_done(3, 0.002)
     model.batch_done(1, 0.004)
-    model.waited(0.0005, 4)
+    model.waited([0.0005] * 4)
     model.hits, model.misses, model.errors, model.redispatched = 1, 3, 5, 6
+    model.hedged, app.cancelled = 10, 11
     model.queue_depth, model.in_flight, model.replicas = (lambda: 7), (lambda: 8), (lambda: 2)
     metrics.process.responded(200)
     metrics.process.cache_bytes, metrics.process.cache_entries = (lambda: 100), (lambda: 9)
@@ -68,6 +69,8 @@ def test_prometheus_text_tells_every_metric():
     assert found["clipper_predictions_total"] == {model: 4}
     assert found["clipper_model_errors_total"] == {model: 5}
     assert found["clipper_redispatched_queries_total"] == {model: 6}
+    assert found["clipper_hedged_queries_total"] == {model: 10}
+    assert found["clipper_cancelled_queries_total"] == {app: 11}
     assert found["clipper_cache_lookups_total"] == {("sum.model", "hit", "1.0"): 1, ("sum.model", "miss", "1.0"): 3}
     assert found["clipper_queue_depth"] == {model: 7}
     assert found["clipper_inflight"] == {model: 8}

@@ -78,10 +78,12 @@ def test_bad_confidence_threshold(threshold):
 
 
 def test_bad_selection():
-    with pytest.raises(BadRequest, match="Unknown selection_policy 'best': choose one of single"):
+    with pytest.raises(BadRequest, match="Unknown selection_policy 'best': choose one of single, majority_vote"):
         check_application(application(selection_policy="best"))
-    with pytest.raises(BadRequest, match="'single' takes no policy_params"):
-        check_application(application(policy_params={"epsilon": 0.1}))
+    for policy in ("single", "majority_vote"):
+        check_application(application(selection_policy=policy))
+        with pytest.raises(BadRequest, match=f"'{policy}' takes no policy_params"):
+            check_application(application(selection_policy=policy, policy_params={"epsilon": 0.1}))
     with pytest.raises(BadRequest, match="Unknown loss 'logistic': choose one of zero_one, absolute, squared"):
         check_application(application(loss="logistic"))
     for loss in ("zero_one", "absolute", "squared"):
@@ -103,6 +105,24 @@ def test_bad_batch_size(batch_size):
 def test_too_large_batch_size():
     with pytest.raises(BadRequest, match="at most 1048576"):
         check_model(model(batch_size=(1 << 20) + 1))
+
+
+@pytest.mark.parametrize("batching", ["aimd", "quantile"])
+@pytest.mark.parametrize("delay", [-1, 0, 1, 3_600_000_000])
+def test_batching(batching, delay):
+    check_model(model(batching=batching, batch_delay_micros=delay))
+
+
+@pytest.mark.parametrize("batching", ["", "AIMD", "fixed"])
+def test_unknown_batching(batching):
+    with pytest.raises(BadRequest, match=f"Unknown batching '{batching}': choose one of aimd, quantile"):
+        check_model(model(batching=batching))
+
+
+@pytest.mark.parametrize("delay", [-2, 3_600_000_001])
+def test_bad_batch_delay(delay):
+    with pytest.raises(BadRequest, match=rf"is {delay}: it must be from 0 \(none\) to 3600000000 .* or -1 to learn"):
+        check_model(model(batch_delay_micros=delay))
 
 
 @pytest.mark.parametrize("value", ["a,b", "a:b", ":", ","])

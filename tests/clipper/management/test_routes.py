@@ -24,7 +24,13 @@ APP_ANSWER = {
     "confidence_threshold": 0.0,
     "loss": "zero_one",
 }
-MODEL_ANSWER = {**MODEL, "input_type": "doubles", "is_current_version": True}
+MODEL_ANSWER = {
+    **MODEL,
+    "input_type": "doubles",
+    "batching": "aimd",
+    "batch_delay_micros": 0,
+    "is_current_version": True,
+}
 
 
 @pytest.fixture
@@ -56,6 +62,7 @@ def test_the_texts_of_success(post):
         ("add_model", MODEL, "Successfully added model with name 'sum-model' and input type 'doubles'"),
         ("add_model_links", LINK, "Successfully linked model with name 'sum-model' to application 'hello-world'"),
         ("set_model_version", VERSION, "Successfully set model with name 'sum-model' to version '1'"),
+        ("set_batching", {**VERSION, "batch_size": 1}, "Successfully set batching of model with name 'sum-model'"),
         ("delete_model_links", LINK, "Success!"),
         (
             "delete_versioned_model",
@@ -123,6 +130,33 @@ def test_models(post, registered):
 
     post("set_model_version", VERSION)
     assert post("get_model", VERSION).json()["is_current_version"] is True
+
+
+def test_batching(post, registered):
+    second = {**MODEL, "model_version": "2", "batching": "quantile", "batch_delay_micros": -1}
+    post("add_model", second)
+    assert post("get_model", {**VERSION, "model_version": "2"}).json() == {
+        **MODEL_ANSWER,
+        **second,
+        "input_type": "doubles",
+    }
+
+    post("set_batching", {"model_name": "sum-model", "batch_size": 4})
+    post("set_batching", {**VERSION, "batching": "quantile", "batch_delay_micros": 500})
+    first, second = post("get_all_models", {"verbose": True}).json()
+    told = ("batch_size", "batching", "batch_delay_micros")
+    assert [first[each] for each in told] == [-1, "quantile", 500]
+    assert [second[each] for each in told] == [4, "quantile", -1]
+
+
+def test_several_models_of_an_ensemble(post, registered):
+    post("add_app", {**APP, "name": "many", "selection_policy": "majority_vote"})
+    post("add_model", {**MODEL, "model_name": "second"})
+    post("add_model_links", {"app_name": "many", "model_names": ["second"]})
+    post("add_model_links", {"app_name": "many", "model_names": ["sum-model"]})
+    assert post("get_linked_models", {"app_name": "many"}).json() == ["second", "sum-model"]
+    post("delete_model_links", {"app_name": "many", "model_names": ["second"]})
+    assert post("get_application", {"name": "many"}).json()["linked_models"] == ["sum-model"]
 
 
 def test_linked_models(post, registered):
@@ -202,6 +236,20 @@ def test_state_of_an_unknown_application(post):
             "Cannot set non-existent version '9' for model with name 'sum-model'",
         ),
         (
+            "set_batching",
+            VERSION,
+            400,
+            "Bad request",
+            "Nothing to set: give batch_size, batching or batch_delay_micros",
+        ),
+        (
+            "set_batching",
+            {"model_name": "sum-model", "batching": "aimd", "batch_size": 0},
+            400,
+            "Bad request",
+            "The batch size must be positive or DEFAULT_BATCH_SIZE, which is -1",
+        ),
+        (
             "delete_versioned_model",
             {**VERSION, "model_version": "9"},
             404,
@@ -225,9 +273,9 @@ def test_openapi_describes_every_endpoint(client):
         if "post" in operations and {"200", "4XX", "5XX"} == operations["post"]["responses"].keys()
     }
     names = (
-        "add_app delete_app add_model_links delete_model_links add_model set_model_version delete_versioned_model "
-        "get_all_applications get_application get_linked_models get_all_models get_model get_all_containers "
-        "get_container get_state"
+        "add_app delete_app add_model_links delete_model_links add_model set_model_version set_batching "
+        "delete_versioned_model get_all_applications get_application get_linked_models get_all_models get_model "
+        "get_all_containers get_container get_state"
     )
     assert posts == {f"/admin/{name}" for name in names.split()}
     assert paths.keys() - posts == {"/admin/ping", "/health/live", "/health/ready"}

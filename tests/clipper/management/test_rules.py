@@ -3,12 +3,16 @@
 from functools import reduce
 
 import pytest
+from msgspec.structs import replace
 
 from clipper.errors import BadRequest, Conflict, NotFound
 from clipper.management import rules
 from clipper.types import Application, Model, ModelVersion, Registry
 
-WAY_OUT = "or use an application whose selection policy combines several models."
+WAY_OUT = (
+    "or use an application whose selection policy combines several models: "
+    "register it with selection_policy majority_vote."
+)
 
 
 def app(name="app", input_type="doubles", **fields):
@@ -151,6 +155,24 @@ def test_link_a_second_model():
         rules.add_model_links(LINKED, "app", ["n"])
 
 
+def test_an_ensemble_is_linked_to_several_models():
+    registry = registry_of(app(selection_policy="majority_vote"), model(), model("n"), model("o"))
+    registry = rules.add_model_links(registry, "app", ["n"])
+    registry = rules.add_model_links(registry, "app", ["m", "o"])
+    assert registry.links == {"app": ("n", "m", "o")}
+    assert rules.delete_model_links(registry, "app", ["m"]).links == {"app": ("n", "o")}
+    with refused(Conflict, "The model with name 'o' is already linked to 'app'"):
+        rules.add_model_links(registry, "app", ["o"])
+
+
+def test_all_of_several_links_are_made_or_none():
+    registry = registry_of(app(selection_policy="majority_vote"), model(), model("n", input_type="ints"))
+    with refused(BadRequest, "The model with name 'm' is named twice: name it once"):
+        rules.add_model_links(registry, "app", ["m", "m"])
+    with pytest.raises(BadRequest, match="'n' has incompatible input_type 'integers'"):
+        rules.add_model_links(registry, "app", ["m", "n"])
+
+
 def test_link_checks_go_in_the_order_of_the_original():
     with pytest.raises(NotFound, match="No app with name"):
         rules.add_model_links(LINKED, "nope", [])
@@ -237,6 +259,35 @@ def test_set_version_of_a_linked_model_with_another_input_type():
         "for a new version of the model, 'integers', is not compatible.",
     ):
         rules.set_model_version(registry, "m", "1")
+
+
+def test_set_batching_of_the_current_version_and_of_another():
+    registry = Registry(revision=3, models=registry_of(model(batch_delay_micros=7)).models)
+    registry = replace(rules.add_model(registry, model(version="2")), revision=4)
+    changed = rules.set_batching(registry, "m", None, {"batch_size": 8})
+    changed = rules.set_batching(changed, "m", "1", {"batching": "quantile", "batch_size": 1})
+    assert changed.models == {
+        ModelVersion("m", "1"): model(batch_size=1, batching="quantile", batch_delay_micros=7, registration=1),
+        ModelVersion("m", "2"): model(version="2", batch_size=8, registration=4),
+    }
+    assert changed.current_versions == {"m": "2"}
+
+
+def test_set_batching_of_what_is_not_there():
+    with refused(NotFound, "No model with name 'nope' exists."):
+        rules.set_batching(LINKED, "nope", None, {"batch_size": 1})
+    with refused(NotFound, "model with name 'm' and version '9' does not exist"):
+        rules.set_batching(LINKED, "m", "9", {"batch_size": 1})
+    registry = rules.delete_versioned_model(registry_of(model(), model(version="2")), "m", "2")
+    with pytest.raises(Conflict, match="'m' has no current version"):
+        rules.set_batching(registry, "m", None, {"batch_size": 1})
+
+
+def test_set_batching_to_nothing_or_to_nonsense():
+    with refused(BadRequest, "Nothing to set: give batch_size, batching or batch_delay_micros"):
+        rules.set_batching(LINKED, "m", None, {})
+    with refused(BadRequest, "Unknown batching 'best': choose one of aimd, quantile"):
+        rules.set_batching(LINKED, "m", None, {"batching": "best"})
 
 
 def test_delete_versioned_model():

@@ -42,13 +42,16 @@ class House:
 
     def __init__(self) -> None:
         self.reports: list[list[types.Replica]] = []
-        self.executor = Executor(PredictionCache(0), 100, Metrics(time.monotonic), self._wake)
+        self.executor = Executor(PredictionCache(0), 100, Metrics(time.monotonic), self)
         settings = ModelSettings(registration=1, input_type="doubles", batch_size=8, slo=10.0)
         self.executor.configure({SUM: settings}, time.monotonic())
         self.listener = Listener(ConnectedReplicas(self.executor, "frontend-0", self.reports.append))
 
-    def _wake(self) -> None:
+    def wake(self) -> None:
         asyncio.get_running_loop().call_soon(lambda: self.executor.flush(time.monotonic()))
+
+    def ring_at(self, when: float) -> None:
+        asyncio.get_running_loop().call_at(when, lambda: self.executor.ring(time.monotonic()))
 
     def submit(self, data: bytes) -> Waiter:
         waiter = Waiter()

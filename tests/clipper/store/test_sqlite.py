@@ -1,5 +1,6 @@
 """What is particular to the SQLite file: its errors, its durability, its schema."""
 
+import json
 import os
 import signal
 import sqlite3
@@ -11,7 +12,7 @@ import pytest
 
 from clipper.errors import StoreError
 from clipper.store.sqlite import SCHEMA_VERSION, SqliteStore
-from clipper.types import Application, Registry
+from clipper.types import Application, Model, Registry
 
 
 @pytest.fixture
@@ -185,3 +186,14 @@ def test_a_closed_store_says_so(path):
     store.close()
     with pytest.raises(StoreError, match="closed"):
         store.read()
+
+
+def test_records_written_before_a_field_was_there_are_read(path):
+    model = Model(name="m", version="1", input_type="doubles", batch_size=3, registration=1)
+    with closing(SqliteStore(path)) as store:
+        store.commit(Registry(), Registry(models={model.id: model}))
+        ((record,),) = store._connection.execute("SELECT record FROM models").fetchall()
+        fields = json.loads(record)
+        del fields["batching"], fields["batch_delay_micros"]
+        store._connection.execute("UPDATE models SET record = ?", (json.dumps(fields),))
+        assert store.read().models == {model.id: model}

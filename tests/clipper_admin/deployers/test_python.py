@@ -45,6 +45,14 @@ def test_a_closure_deploys(connection, manager, messages):
     ]
 
 
+@pytest.mark.parametrize("deployed", [deploy_python_closure, create_endpoint])
+def test_batching_travels_with_a_closure(connection, deployed):
+    sized = {"batch_size": 3, "batching": "quantile", "batch_delay_micros": -1}
+    deployed(connection, name="sum", version=1, input_type="doubles", func=feature_sum, **sized)
+    info = connection.get_model_info("sum", 1)
+    assert {each: info[each] for each in sized} == sized
+
+
 def test_another_base_image_is_said(connection, messages):
     deploy(connection, base_image="mine:1")
     assert "Using base image mine:1" in messages()
@@ -56,6 +64,8 @@ def test_another_base_image_is_said(connection, messages):
         ({"name": "No Good"}, "Invalid value"),
         ({"input_type": "json"}, "not a valid input string"),
         ({"func": 3}, "must be callable"),
+        ({"batching": "best"}, "batching must be 'aimd' or 'quantile', not 'best'"),
+        ({"batch_delay_micros": -2}, "batch_delay_micros must be 0"),
     ],
 )
 def test_mistakes_are_found_before_anything_is_built(connection, manager, change, error):

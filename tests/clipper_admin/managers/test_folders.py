@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from clipper.config import Config
 from clipper_admin.exceptions import ClipperException
 from clipper_admin.managers.folders import (
     SOCKET_PATH_LIMIT,
@@ -30,12 +31,30 @@ def test_a_cluster_is_read_back(folder):
 
 def test_what_changed_is_named_as_it_was_given():
     assert CLUSTER.changes(CLUSTER) == []
-    moved = Cluster("127.0.0.1", 14_337, 2, 4, frontends=2, sockets="/y")
+    moved = Cluster("127.0.0.1", 14_337, 2, 4, 2, "/y", cache_size=0, request_timeout=1.0, content_timeout=2.0)
     assert moved.changes(CLUSTER) == [
         "num_frontend_replicas=2 (before: 1)",
         "clipper_query_port=14337 (before: 1)",
         "clipper_rpc_port=4 (before: 3)",
+        "cache_size=0 (before: 33554432)",
+        "qf_http_timeout_request=1.0 (before: 5.0)",
+        "qf_http_timeout_content=2.0 (before: 300.0)",
     ]
+
+
+def test_a_record_written_before_a_field_was_there_is_read(folder):
+    folder.write(CLUSTER)
+    fields = json.loads(folder.record.read_text())
+    for each in ("cache_size", "request_timeout", "content_timeout"):
+        del fields[each]
+    folder.record.write_text(json.dumps(fields))
+    assert folder.read() == CLUSTER
+
+
+def test_defaults_are_those_of_the_servers():
+    config = Config()
+    defaults = (CLUSTER.cache_size, CLUSTER.request_timeout, CLUSTER.content_timeout)
+    assert defaults == (config.cache_bytes, config.request_timeout, config.content_timeout)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"host": "x"}', '{"other": 1}'])

@@ -7,7 +7,6 @@ from clipper.config import load_config
 from clipper_admin.managers.folders import Cluster
 from clipper_admin.managers.images import Image
 from clipper_admin.managers.programs import (
-    FrontendSettings,
     ReplicaId,
     parse_replica,
     query_frontend_command,
@@ -15,8 +14,7 @@ from clipper_admin.managers.programs import (
     server_programs,
 )
 
-CLUSTER = Cluster("127.0.0.1", 11, 12, 7000, frontends=3, sockets="/s")
-SETTINGS = FrontendSettings(cache_bytes=99, request_timeout=1.5, content_timeout=20.0)
+CLUSTER = Cluster("127.0.0.1", 11, 12, 7000, 3, "/s", cache_size=99, request_timeout=1.5, content_timeout=20.0)
 LABEL = st.from_regex(r"[a-z0-9]([-a-z0-9]{0,9}[a-z0-9])?", fullmatch=True)
 
 
@@ -27,7 +25,7 @@ def test_replicas_and_programs_name_each_other(model, version, number):
 
 
 def test_the_servers_are_no_replicas(folder):
-    programs = server_programs(folder, CLUSTER, SETTINGS)
+    programs = server_programs(folder, CLUSTER)
     assert [each.name for each in programs] == [
         "management-frontend",
         "query-frontend-0",
@@ -39,7 +37,7 @@ def test_the_servers_are_no_replicas(folder):
 
 
 def test_a_query_frontend_reads_its_command(folder):
-    command = query_frontend_command(folder, CLUSTER, 1, SETTINGS)
+    command = query_frontend_command(folder, CLUSTER, 1)
     assert command[:3] == (sys.executable, "-m", "clipper.frontend.server")
     config = load_config(command[3:], {"CLIPPER_QUERY_PORT": "5"})
     assert config.store == str(folder.store)
@@ -50,7 +48,7 @@ def test_a_query_frontend_reads_its_command(folder):
 
 
 def test_the_management_frontend_reads_its_command(folder):
-    command = server_programs(folder, CLUSTER, SETTINGS)[0].command
+    command = server_programs(folder, CLUSTER)[0].command
     assert command[:3] == (sys.executable, "-m", "clipper.management.frontend")
     config = load_config(command[3:], {})
     assert (config.store, config.host, config.management_port) == (str(folder.store), "127.0.0.1", 12)

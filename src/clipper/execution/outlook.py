@@ -1,0 +1,55 @@
+"""What the replicas of a model version can still do in time: whether it is of use to let another query wait."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from clipper.execution.latency import LatencyModel
+from clipper.execution.replica import Replica
+
+MARGIN = 2.0
+"""So many times more queries may wait than can be answered in time: when the next batch is made, the newest of them
+are served, and under a rush the older ones have no time left by then."""
+
+
+class Outlook:
+    """The forecast for the next batch, worked out anew after each change, so that to ask for it costs little."""
+
+    __slots__ = ("_bound", "_bounds", "_latency", "_ready", "_throughput")
+
+    def __init__(self) -> None:
+        self._latency = LatencyModel()
+        self._bound = 1
+        self._ready = 0.0
+        self._bounds = self._throughput = math.inf
+
+    def update(self, replicas: Sequence[Replica], now: float) -> None:
+        """Takes note that a replica was sent a batch, has answered one, came or went."""
+        self._ready = math.inf
+        self._bounds = self._throughput = 0.0
+        for replica in replicas:
+            if replica.draining:
+                continue
+            bound, latency, ready = replica.sizer.size(), replica.latency, replica.available(now)
+            if ready <= self._ready:
+                self._bound, self._latency, self._ready = bound, latency, ready
+            seconds = latency.predict(bound)
+            self._bounds += bound
+            self._throughput += bound / seconds if replica.sizer.settled and seconds > 0 else math.inf
+
+    def hopeless(self, now: float) -> float:
+        """A query due by then can't be answered in time any more."""
+        return max(now, self._ready + self._latency.predict(1)) if now < self._ready < math.inf else now
+
+    def is_surplus(self, waiting: int, deadline: float, now: float) -> bool:
+        """Whether one more query, with ``waiting`` before it, would be answered too late or make others late.
+
+        While a replica is idle nothing is: whoever takes the batch then sees what fits.
+        """
+        ready = self._ready
+        if not now < ready < math.inf:
+            return False
+        if ready + self._latency.predict(min(waiting + 1, self._bound)) > deadline:
+            return True
+        return waiting > MARGIN * (self._bounds + (deadline - ready) * self._throughput)

@@ -1,0 +1,238 @@
+"""Queries under way. Each is answered once: by its models, or at its deadline, with the reason why."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol
+
+import msgspec
+
+from clipper.catalog import AppView
+from clipper.execution.executor import Executor
+from clipper.execution.flight import Flight
+from clipper.metrics import AppMetrics
+from clipper.selection.policy import Choice
+from clipper.types import ModelVersion
+
+log = logging.getLogger(__name__)
+
+NO_MODELS = "No connected models found for query"
+TOO_LATE = "Failed to retrieve a prediction response within the specified latency SLO"
+EXPLANATIONS = {"no_model": NO_MODELS, "no_replica": NO_MODELS, "deadline": TOO_LATE}
+
+
+class Prediction(msgspec.Struct, frozen=True, gc=False):
+    """An answer. ``output`` is a JSON text; ``reason`` and ``explanation`` are set if it is the default output.
+
+    ``models`` tells whose outputs were combined if the application has more than one model, else None;
+    ``confidence`` is the share of the models' weight that agrees.
+    """
+
+    query_id: int
+    output: bytes
+    reason: str | None = None
+    explanation: str = ""
+    models: tuple[ModelVersion, ...] | None = None
+    confidence: float = 1.0
+
+
+LOG_INTERVAL = 1.0
+"""Seconds in which an application's defaults are logged once; the metrics count each."""
+
+TIMER_SLACK = 0.0005
+"""The event loop's timers tick in milliseconds: a query due within half of one is due."""
+
+Answer = Callable[[Prediction], None]
+
+
+class Clock(Protocol):
+    """The event loop, as far as deadlines need it."""
+
+    def time(self) -> float: ...
+
+    def call_at(self, when: float, callback: Callable[[], object], /) -> object: ...
+
+
+class Query:
+    """A question to one model."""
+
+    __slots__ = ("_flight", "_lane", "answer", "arrived", "data", "deadline", "id")
+
+    def __init__(self, query_id: int, lane: Lane, data: bytes, arrived: float, answer: Answer) -> None:
+        self.id = query_id
+        self.data = data
+        self.arrived = arrived
+        self.deadline = arrived + lane.slo
+        self.answer: Answer | None = answer
+        self._lane = lane
+        self._flight: Flight | None = None
+
+    def ask(self, model: ModelVersion, now: float) -> None:
+        self._flight = self._lane.executor.submit(model, self.data, self.deadline, self, now)
+
+    def output(self, model: ModelVersion, fragment: bytes) -> None:
+        if self.answer is not None:
+            self._lane.answered(self, Prediction(self.id, fragment))
+
+    def failure(self, model: ModelVersion, reason: str, detail: str) -> None:
+        if self.answer is not None:
+            self._lane.defaulted(self, reason, detail)
+
+    def give_up(self) -> None:
+        """The deadline is there."""
+        self._lane.defaulted(self, "deadline", "")
+
+    def abandon(self) -> None:
+        """The client has gone: no answer, and no work for one."""
+        if self.answer is not None:
+            self._lane.abandoned(self)
+            if self._flight is not None:
+                self._lane.executor.forsake(self._flight, self)
+
+
+class EnsembleQuery:
+    """A question to several models, or to some of several: whom it asked, what came."""
+
+    __slots__ = (
+        "_failure",
+        "_flights",
+        "_lane",
+        "_missing",
+        "_outputs",
+        "answer",
+        "arrived",
+        "data",
+        "deadline",
+        "id",
+    )
+
+    def __init__(self, query_id: int, lane: Lane, data: bytes, arrived: float, answer: Answer) -> None:
+        self.id = query_id
+        self.data = data
+        self.arrived = arrived
+        self.deadline = arrived + lane.slo
+        self.answer: Answer | None = answer
+        self._lane = lane
+        self._missing = 0
+        self._outputs: dict[ModelVersion, bytes] = {}
+        self._flights: list[Flight] = []
+        self._failure = ("deadline", "")
+
+    def ask(self, choices: Sequence[Choice], now: float) -> None:
+        self._missing = len(choices)
+        submit = self._lane.executor.submit
+        for choice in choices:
+            flight = submit(choice.model, self.data, self.deadline, self, now)
+            if flight is not None:
+                self._flights.append(flight)
+
+    def output(self, model: ModelVersion, fragment: bytes) -> None:
+        self._outputs[model] = fragment
+        self._heard()
+
+    def failure(self, model: ModelVersion, reason: str, detail: str) -> None:
+        self._failure = (reason, detail)
+        self._heard()
+
+    def _heard(self) -> None:
+        self._missing -= 1
+        if not self._missing and self.answer is not None:
+            self.give_up()
+
+    def give_up(self) -> None:
+        """Nothing more will come, or the deadline is there: answers with what has come, else with the default."""
+        app = self._lane.app
+        combined = app.policy.combine(app.state, self.data, self._outputs)
+        if combined is None:
+            self._lane.defaulted(self, *self._failure)
+        else:
+            models = tuple(self._outputs)
+            prediction = Prediction(self.id, combined.output, models=models, confidence=combined.confidence)
+            self._lane.answered(self, prediction)
+
+    def abandon(self) -> None:
+        """The client has gone: no answer, and no work for one."""
+        if self.answer is not None:
+            self._lane.abandoned(self)
+            for flight in self._flights:
+                self._lane.executor.forsake(flight, self)
+
+
+AnyQuery = Query | EnsembleQuery
+
+
+class Lane:
+    """The open queries of one application, in the order of their deadlines: one objective makes that first in,
+    first out, so that one timer, for the head, does for all."""
+
+    __slots__ = ("_clock", "_metrics", "_open", "_silent_until", "_timer_set", "app", "executor", "slo")
+
+    def __init__(self, app: AppView, executor: Executor, clock: Clock, metrics: AppMetrics) -> None:
+        self.app = app
+        self.slo = app.slo
+        self.executor = executor
+        self._clock = clock
+        self._metrics = metrics
+        self._open: dict[int, AnyQuery] = {}
+        self._timer_set = False
+        self._silent_until = 0.0
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def admit(self, query: AnyQuery) -> None:
+        self._open[query.id] = query
+        if not self._timer_set:
+            self._set_timer(query)
+
+    def answered(self, query: AnyQuery, prediction: Prediction) -> None:
+        """Takes off a query that its models have answered, and answers it."""
+        del self._open[query.id]
+        self._metrics.answered(self._clock.time() - query.arrived)
+        answer, query.answer = query.answer, None
+        assert answer is not None
+        answer(prediction)
+
+    def defaulted(self, query: AnyQuery, reason: str, detail: str) -> None:
+        """Takes off a query that its models have not answered, and gives it the default output."""
+        del self._open[query.id]
+        now = self._clock.time()
+        explanation = EXPLANATIONS.get(reason, detail)
+        prediction = Prediction(query.id, self.app.default_fragment, reason, explanation)
+        self._metrics.defaulted(reason, now - query.arrived)
+        if now >= self._silent_until:
+            self._report(prediction, detail, now)
+        answer, query.answer = query.answer, None
+        assert answer is not None
+        answer(prediction)
+
+    def abandoned(self, query: AnyQuery) -> None:
+        """Takes off a query whose client has gone."""
+        del self._open[query.id]
+        self._metrics.cancelled += 1
+        query.answer = None
+
+    def _set_timer(self, head: AnyQuery) -> None:
+        self._timer_set = True
+        self._clock.call_at(head.deadline, self._expire)
+
+    def _expire(self) -> None:
+        self._timer_set = False
+        now = self._clock.time()
+        for query in list(self._due(now)):
+            query.give_up()
+        for head in self._open.values():
+            self._set_timer(head)
+            break
+
+    def _due(self, now: float) -> Iterator[AnyQuery]:
+        for query in self._open.values():
+            if query.deadline > now + TIMER_SLACK:
+                return
+            yield query
+
+    def _report(self, prediction: Prediction, detail: str, now: float) -> None:
+        self._silent_until = now + LOG_INTERVAL
+        reason, why = prediction.reason, detail or prediction.explanation
+        log.warning("app %s: default output for query %d (%s): %s", self.app.name, prediction.query_id, reason, why)
