@@ -3,7 +3,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: quickstart test lint type unit bench clean
+.PHONY: quickstart test lint type unit bench bench-smoke clean
 .DEFAULT_GOAL := test
 
 $(BIN)/python:
@@ -32,8 +32,15 @@ type: $(VENV)/.test
 unit: $(VENV)/.test
 	$(BIN)/pytest -q -n 2 --dist loadfile
 
-bench: $(VENV)/.test ## the sum model beside the bare echo
+bench: $(VENV)/.test ## the whole benchmark: peers, overload, the paper's figures; leave the machine alone meanwhile
 	$(BIN)/python -m benchmarks.run
+	$(BIN)/python -m benchmarks.overload
+	$(BIN)/python -m benchmarks.figures
+
+bench-smoke: $(VENV)/.test ## every piece of it for a second or so, without the peers that are slow to install or start
+	$(BIN)/python -m benchmarks.run --quick --results build/bench
+	$(BIN)/python -m benchmarks.overload --quick --results build/bench
+	$(BIN)/python -m benchmarks.figures --quick --results build/bench
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,140 +1,129 @@
-"""The sum model behind Clipper, beside the bare echo: ``python -m benchmarks.run [--seconds 3] [--rounds 3]``.
+"""Clipper and its peers on the same work, in one run: ``python -m benchmarks.run``.
 
-Writes ``benchmarks/results/<date>-sum.json`` and the table ``benchmarks/results/sum.md``.
+Systems take turns, round after round (A B A B), so that a slow minute of the machine slows all. Those that cost
+nothing while nobody asks stay up together; the others are started for their turn and ended after it. Writes
+``<date>-peers.json`` with everything measured and, rendered from it, ``peers.md`` and ``models.md`` with pictures.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import datetime
-import json
-import os
-import platform
-import socket
-import statistics
-import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
-from dataclasses import asdict
-from importlib.metadata import version
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.load import Load, generator_name, measure
-from clipper_admin import ClipperConnection, LocalContainerManager
-from clipper_admin.deployers import python as python_deployer
+from benchmarks import report
+from benchmarks.environments import CannotRun, installed_versions
+from benchmarks.figures.tables import RESULTS, about, markdown
+from benchmarks.load import generator_name, measure
+from benchmarks.peers import SYSTEMS, System
+from benchmarks.report import Failure, Run, Sample
+from benchmarks.servers import Server, end_all_on_sigterm, serving
+from benchmarks.workloads import WORKLOADS
 
-RESULTS = Path(__file__).parent / "results"
-CONNECTIONS = (1, 8, 64, 256)
-PROTOTYPE_RATIO = {64: 27_300 / 50_600, 256: 29_200 / 50_600}
-"""DESIGN section 10: the prototype's throughput over that of the echo, by connections."""
+CONNECTIONS = {"sum": (1, 64, 256), "no-op-784": (64, 256)}
+OTHERWISE = (64,)
+WARM_UP_SECONDS = 2.0
+QUICK_SYSTEMS = ("clipper", "prototype", "echo", "mosec", "fastapi")
+QUICK_WORKLOADS = ("sum", "no-op-784")
 
 
-def feature_sum(inputs):
-    return [str(sum(x)) for x in inputs.tolist()]
+@dataclass(frozen=True, slots=True)
+class Plan:
+    systems: Sequence[str]
+    workloads: Sequence[str]
+    seconds: float
+    rounds: int
 
 
-@contextlib.contextmanager
-def clipper_sum() -> Iterator[str]:
-    """A cluster with the sum model, its cache off; gives the URL."""
-    with tempfile.TemporaryDirectory() as home:
-        connection = ClipperConnection(LocalContainerManager("bench", 0, 0, 0, home=home))
-        connection.start_clipper(cache_size=0)
+@dataclass
+class Comparison:
+    """A run as it goes on: what was found, and what could not run."""
+
+    plan: Plan
+    samples: list[Sample] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+    versions: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    def run(self) -> None:
+        for workload in self.plan.workloads:
+            able = [SYSTEMS[name] for name in self.plan.systems if workload in SYSTEMS[name].workloads]
+            self._compare(workload, able)
+
+    def _compare(self, workload: str, systems: Sequence[System]) -> None:
+        heavy = [each for each in systems if not each.light]
+        with contextlib.ExitStack() as stack:
+            light = [server for each in systems if each.light for server in self._started(stack, each, workload)]
+            for number in range(1, self.plan.rounds + 1):
+                self._take_turns(workload, number, light)
+                for each in list(heavy):
+                    with contextlib.ExitStack() as turn:
+                        started = self._started(turn, each, workload)
+                        self._take_turns(workload, number, started)
+                    if not started:
+                        heavy.remove(each)  # it would fail in the next round as well, and take its time
+
+    def _started(self, stack: contextlib.ExitStack, system: System, workload: str) -> list[Server]:
+        """The server, warmed up; nothing if it can't run, which is noted."""
+        with self._noting(system, workload):
+            server = stack.enter_context(serving(system, workload))
+            measure(server.url, 64, min(WARM_UP_SECONDS, self.plan.seconds), server.body)
+            packages = [each.partition("=")[0].partition("[")[0] for each in system.requirements]
+            self.versions[system.name] = installed_versions(server.python, packages or ["clipper-serving", "uvloop"])
+            return [server]
+        return []
+
+    def _take_turns(self, workload: str, number: int, servers: Sequence[Server]) -> None:
+        for connections in CONNECTIONS.get(workload, OTHERWISE):
+            for server in servers:
+                with self._noting(server.system, workload):
+                    load = measure(server.url, connections, self.plan.seconds, server.body)
+                    self.samples.append(Sample(workload, server.system.name, connections, number, load))
+                    _say(f"{workload} {number} {server.system.name:10} {connections:4} connections: {load}")
+
+    @contextlib.contextmanager
+    def _noting(self, system: System, workload: str) -> Iterator[None]:
         try:
-            connection.register_application("sum", "doubles", "-1.0", 100_000)
-            python_deployer.deploy_python_closure(connection, "sum-model", 1, "doubles", feature_sum)
-            connection.link_model_to_app("sum", "sum-model")
-            yield f"http://{connection.get_query_addr()}/sum/predict"
-        finally:
-            connection.stop_all()
+            yield
+        except (CannotRun, RuntimeError) as error:
+            self.failures.append(Failure(workload, system.name, str(error)))
+            _say(f"{workload}: {system.title} could not run: {error}")
 
 
-@contextlib.contextmanager
-def bare_echo() -> Iterator[str]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    server = subprocess.Popen([sys.executable, "-m", "benchmarks.floor", str(port)], stdout=subprocess.PIPE)
-    try:
-        assert server.stdout is not None
-        server.stdout.readline()
-        yield f"http://127.0.0.1:{port}/"
-    finally:
-        server.terminate()
-        server.wait(10)
-
-
-def compare(seconds: float, rounds: int) -> dict[str, dict[int, list[Load]]]:
-    """Both systems in turn, round after round, so that a slow minute of the machine slows both."""
-    found: dict[str, dict[int, list[Load]]] = {name: {c: [] for c in CONNECTIONS} for name in ("clipper", "echo")}
-    with clipper_sum() as clipper, bare_echo() as echo:
-        for url in (clipper, echo):
-            measure(url, 64, 2)
-        for number in range(rounds):
-            for connections in CONNECTIONS:
-                for name, url in (("clipper", clipper), ("echo", echo)):
-                    load = measure(url, connections, seconds)
-                    found[name][connections].append(load)
-                    print(f"round {number + 1} {name:8} {connections:4} connections: {load}", flush=True)
-    return found
-
-
-def ratios(found: dict[str, dict[int, list[Load]]], connections: int) -> list[float]:
-    pairs = zip(found["clipper"][connections], found["echo"][connections], strict=True)
-    return [clipper.rate / echo.rate for clipper, echo in pairs]
-
-
-def table(found: dict[str, dict[int, list[Load]]], about: dict[str, object]) -> str:
-    lines = [
-        "# Sum of ten doubles, JSON in and out, cache off, beside the bare uvloop + httptools echo",
-        "",
-        f"{about['date']}, {about['machine']}, {about['cores']} cores, Python {about['python']}, "
-        f"{about['generator']}, {about['rounds']} rounds of {about['seconds']} s. "
-        "Medians; the ratio's range in brackets.",
-        "",
-        "| connections | Clipper requests/s | p50 ms | p99 ms | defaults | echo requests/s "
-        "| ratio | of the prototype's |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
-    for connections in CONNECTIONS:
-        clipper, echo = found["clipper"][connections], found["echo"][connections]
-        share = ratios(found, connections)
-        middle = statistics.median(share)
-        of_prototype = f"{middle / PROTOTYPE_RATIO[connections]:.0%}" if connections in PROTOTYPE_RATIO else "-"
-        lines.append(
-            f"| {connections} | {statistics.median(x.rate for x in clipper):,.0f} "
-            f"| {statistics.median(x.p50 for x in clipper):.2f} | {statistics.median(x.p99 for x in clipper):.2f} "
-            f"| {sum(x.not_ok for x in clipper)} | {statistics.median(x.rate for x in echo):,.0f} "
-            f"| {middle:.2f} ({min(share):.2f}-{max(share):.2f}) | {of_prototype} |"
-        )
-    return "\n".join(lines) + "\n"
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=3.0)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="+", choices=SYSTEMS, metavar="NAME", help=f"of {', '.join(SYSTEMS)}")
+    parser.add_argument(
+        "--workloads", nargs="+", choices=WORKLOADS, metavar="NAME", help=f"of {', '.join(WORKLOADS)}"
+    )
+    parser.add_argument("--seconds", type=float, help="of each measurement (3; quick: 1)")
+    parser.add_argument("--rounds", type=int, help="how often each is measured (3; quick: 1)")
+    parser.add_argument(
+        "--quick", action="store_true", help=f"{', '.join(QUICK_SYSTEMS)} on {', '.join(QUICK_WORKLOADS)}"
+    )
     parser.add_argument("--results", type=Path, default=RESULTS)
     options = parser.parse_args()
-    found = compare(options.seconds, options.rounds)
-    about: dict[str, object] = {
-        "date": datetime.date.today().isoformat(),
-        "machine": platform.machine(),
-        "cores": os.cpu_count(),
-        "python": platform.python_version(),
-        "generator": generator_name(),
-        "rounds": options.rounds,
-        "seconds": options.seconds,
-        "versions": {name: version(name) for name in ("clipper-serving", "uvloop", "httptools", "msgspec", "numpy")},
-    }
-    options.results.mkdir(parents=True, exist_ok=True)
-    raw = {name: {str(c): [asdict(x) for x in loads] for c, loads in by.items()} for name, by in found.items()}
-    path = options.results / f"{about['date']}-sum.json"
-    path.write_text(json.dumps({"about": about, "loads": raw}, indent=1) + "\n")
-    text = table(found, about)
-    (options.results / "sum.md").write_text(text)
-    print("\n" + text)
+    end_all_on_sigterm()
+    quick = options.quick
+    plan = Plan(
+        options.only or (QUICK_SYSTEMS if quick else tuple(SYSTEMS)),
+        options.workloads or (QUICK_WORKLOADS if quick else tuple(WORKLOADS)),
+        options.seconds or (1.0 if quick else 3.0),
+        options.rounds or (1 if quick else 3),
+    )
+    comparison = Comparison(plan)
+    comparison.run()
+    conditions = {**about(quick), "generator": generator_name(), "seconds": plan.seconds, "rounds": plan.rounds}
+    run = Run(conditions, comparison.versions, comparison.samples, comparison.failures)
+    report.write(run, options.results / f"{conditions['date']}-peers.json")
+    for result in report.render(run, options.results):
+        print(markdown(result, conditions))
 
 
 if __name__ == "__main__":

@@ -53,7 +53,7 @@ def scenario(name: str, costs: Sequence[Cost], load: float, queries: int = 50_00
 def ideal(cost: Cost, rate: float, slo: float = SLO) -> float:
     """The goodput, at ``rate``, that no dispatcher of one container beats if there is no noise.
 
-    A batch that takes T is in time for those who came in the ``slo - T`` before it began: n <= rate * (slo - a - b*n).
+    A batch that takes T is in time for those who came ``slo - T`` before it began: n <= rate * (slo - a - b*n).
     """
     size = rate * (slo - cost.intercept) / (1 + rate * cost.slope)
     return min(rate, size / (cost.intercept + cost.slope * size))

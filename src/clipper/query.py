@@ -95,6 +95,7 @@ class EnsembleQuery:
     """A question to several models, or to some of several: whom it asked, what came."""
 
     __slots__ = (
+        "_asked",
         "_failure",
         "_flights",
         "_lane",
@@ -114,12 +115,14 @@ class EnsembleQuery:
         self.deadline = arrived + lane.slo
         self.answer: Answer | None = answer
         self._lane = lane
+        self._asked: Sequence[Choice] = ()
         self._missing = 0
         self._outputs: dict[ModelVersion, bytes] = {}
         self._flights: list[Flight] = []
         self._failure = ("deadline", "")
 
     def ask(self, choices: Sequence[Choice], now: float) -> None:
+        self._asked = choices
         self._missing = len(choices)
         submit = self._lane.executor.submit
         for choice in choices:
@@ -147,7 +150,7 @@ class EnsembleQuery:
         if combined is None:
             self._lane.defaulted(self, *self._failure)
         else:
-            models = tuple(self._outputs)
+            models = tuple(choice.model for choice in self._asked if choice.model in self._outputs)
             prediction = Prediction(self.id, combined.output, models=models, confidence=combined.confidence)
             self._lane.answered(self, prediction)
 

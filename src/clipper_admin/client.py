@@ -28,6 +28,8 @@ class Client:
     ) -> None:
         self.query_addr = query_addr
         self.admin_addr = admin_addr
+        self.input_types: dict[str, str] = {}
+        """What applications took when they were last looked up; others may have registered them anew since."""
         self._log = log
         self._session = requests.Session()
         # A proxy from the environment must not stand between a notebook and its own machine.
@@ -44,6 +46,14 @@ class Client:
     def predict(self, app_name: str, fields: Mapping[str, object]) -> Any:
         path = f"/{quote(app_name, safe='')}/predict"
         return self._decode(self._post(self.query_addr, path, fields, PREDICT_SECONDS))
+
+    def predict_binary(self, app_name: str, body: bytes, content_type: str, fields: Mapping[str, object]) -> Any:
+        path = f"/{quote(app_name, safe='')}/predict"
+        headers = {"Content-Type": content_type}
+        response = self._send(
+            "POST", self.query_addr, path, PREDICT_SECONDS, data=body, headers=headers, params=fields
+        )
+        return self._decode(response)
 
     def metrics(self) -> Any:
         """The query frontend's metrics, decoded."""

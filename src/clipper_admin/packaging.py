@@ -46,7 +46,7 @@ def _runtime_sources() -> Iterator[tuple[str, Path]]:
     assert spec is not None
     assert spec.origin is not None
     package = Path(spec.origin).parent
-    modules = ["__init__.py", "rpc/__init__.py", "rpc/wire.py"]
+    modules = ["__init__.py", "rpc/__init__.py", "rpc/wire.py", "rpc/frames.py"]
     modules += sorted(f"container/{each.name}" for each in (package / "container").glob("*.py"))
     for name in modules:
         yield f"clipper/{name}", package / name

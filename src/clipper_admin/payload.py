@@ -1,13 +1,18 @@
-"""Inputs of a query as users hold them -> the JSON of a request."""
+"""Inputs of a query as users hold them -> the body of a request: JSON, or the very bytes that the model gets."""
 
 from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterable, Mapping
-from typing import Any
+import struct
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
 
 from clipper_admin.exceptions import ClipperException
+
+OCTETS: Final = "application/octet-stream"
+BATCH: Final = "application/x-clipper-batch"
+_KINDS: Final = {"<f8": "doubles", "<f4": "floats", "<i4": "integers"}
 
 
 def encode(fields: Mapping[str, object]) -> bytes:
@@ -33,6 +38,37 @@ def as_batch(inputs: object) -> Any:
     if isinstance(inputs, (list, tuple)) or hasattr(inputs, "tolist") or hasattr(inputs, "to_numpy"):
         return inputs
     return list(inputs)
+
+
+def kind_of(value: object) -> str | None:
+    """The input type whose elements ``value`` holds as they are sent; None for what has to be written as JSON.
+
+    That is ``bytes`` for bytes and uint8 arrays, else the type with the dtype of an array of one dimension.
+    """
+    if _is_raw(value):
+        return "bytes"
+    if getattr(value, "ndim", 0) != 1 or hasattr(value, "mask"):  # what a masked array hides must not be sent
+        return None
+    return _KINDS.get(getattr(getattr(value, "dtype", None), "str", ""))
+
+
+def kind_of_all(values: Sequence[object]) -> str | None:
+    """The ``kind_of`` every one of ``values``."""
+    kinds = {kind_of(values[0])} if len(values) else {None}
+    return kinds.pop() if None not in kinds and all(kind_of(value) in kinds for value in values) else None
+
+
+def binary(value: Any) -> bytes:
+    """The body of one input that has a ``kind_of``."""
+    if isinstance(value, bytes):
+        return value
+    return value.tobytes() if hasattr(value, "tobytes") else _bytes(value)
+
+
+def binary_batch(values: Sequence[Any]) -> bytes:
+    """The body of many inputs: their number, their lengths in bytes, and then they themselves."""
+    inputs = [binary(value) for value in values]
+    return b"".join((struct.pack(f"<{1 + len(inputs)}I", len(inputs), *map(len, inputs)), *inputs))
 
 
 def is_raw(value: object) -> bool:

@@ -8,21 +8,21 @@ import numpy as np
 import pytest
 
 from benchmarks import openloop
-from benchmarks.openloop import DEFAULT, ERROR, OK
+from benchmarks.generator import DEFAULT, ERROR, OK, arrivals
 from tests.benchmarks import peer
 
 BODY = b'{"input": [1.5]}'
 
 
 def test_arrivals_are_a_poisson_process_of_the_rate() -> None:
-    times = np.array(openloop.arrivals(1000.0, 20.0, seed=1))
+    times = np.array(arrivals(1000.0, 20.0, seed=1))
     gaps = np.diff(times)
     assert len(times) == pytest.approx(20_000, rel=0.05)
     assert times.max() < 20
     assert gaps.min() >= 0
     assert gaps.mean() == pytest.approx(gaps.std(), rel=0.05)  # as those of an exponential distribution are
-    assert openloop.arrivals(1000.0, 20.0, seed=1) == times.tolist()
-    assert openloop.arrivals(1000.0, 20.0, seed=2) != times.tolist()
+    assert arrivals(1000.0, 20.0, seed=1) == times.tolist()
+    assert arrivals(1000.0, 20.0, seed=2) != times.tolist()
 
 
 def test_each_request_is_sent_once_and_sorted_by_its_answer() -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks.openloop import DEFAULT, OK, OpenLoad
+from benchmarks.generator import DEFAULT, OK
+from benchmarks.openloop import OpenLoad
 from benchmarks.overload import SHARES, Found, Point, capacity, measure, result, sweep, verdicts
 from benchmarks.peers import SYSTEMS
 from benchmarks.servers import serving

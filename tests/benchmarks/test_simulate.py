@@ -91,6 +91,15 @@ def test_no_replica_idles_while_queries_wait(name: str) -> None:
     assert easy.p99 <= SLO
 
 
+@pytest.mark.parametrize("name", ["no-op", "random forest (sklearn)"])
+def test_the_learned_delay_costs_nobody_anything(name: str) -> None:
+    half = scenario(name, (PAPER[name],), 0.5, FEW, shortest=0.4)
+    at_once, delayed = run(half), run(half, delay_micros=-1)
+    assert delayed.p50 <= 1.02 * at_once.p50
+    assert delayed.busy <= 1.02 * at_once.busy
+    assert delayed.defaults <= at_once.defaults + 0.002
+
+
 def test_what_is_lost_is_told() -> None:
     """What comes out adds up to what went in."""
     report = run(scenario("overload", (PLAIN,), 3.0, FEW))

@@ -1,7 +1,9 @@
 """A cluster small enough for a test: real HTTP on real sockets, a registry in memory, no processes."""
 
 import json
+import struct
 import threading
+from base64 import b64encode
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -22,8 +24,8 @@ class Registry:
         self.requests.append((path, body))
         if path in self.failures:
             return self.failures[path]
-        if path.endswith("/predict"):
-            return 200, self.predict(body)
+        if path.partition("?")[0].endswith("/predict"):
+            return self.predict_binary(path, **body) if "data" in body else (200, self.predict(body))
         return getattr(self, action)(**body)
 
     def predict(self, body):
@@ -32,6 +34,18 @@ class Registry:
             for index, each in enumerate(body.get("input_batch", [body.get("input")]))
         ]
         return {"batch_predictions": answers} if "input_batch" in body else answers[0]
+
+    def predict_binary(self, path, type, data):  # noqa: A002
+        kind, _, declared = type.partition("; type=")
+        app = self.apps.get(path.split("/")[1])
+        if app is not None and app["input_type"] != declared:
+            return refuse(f"the body is said to be {declared}")
+        if "batch" not in kind:
+            return 200, self.predict({"input": b64encode(data).decode()})
+        _, *lengths = struct.unpack_from(f"<{1 + data[0]}I", data)
+        start = 4 + 4 * len(lengths)
+        inputs = [data[start + sum(lengths[:i]) : start + sum(lengths[: i + 1])] for i in range(len(lengths))]
+        return 200, self.predict({"input_batch": [b64encode(each).decode() for each in inputs]})
 
     def add_app(self, name, **fields):
         if name in self.apps:
@@ -133,7 +147,9 @@ class Handler(BaseHTTPRequestHandler):
         self.respond(status, "PONG" if self.path == "/admin/ping" and status == 200 else answer)
 
     def do_POST(self):
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        data = self.rfile.read(int(self.headers["Content-Length"]))
+        content_type = self.headers["Content-Type"]
+        body = json.loads(data) if content_type == "application/json" else {"type": content_type, "data": data}
         self.respond(*self.server.registry.answer(self.path, body))
 
     def respond(self, status, answer):

@@ -12,7 +12,6 @@ import pytest
         ("strings", "a fine film", "a fine film"),
         ("strings", '"quoted"', "quoted"),
         ("strings", "[1]", "[1]"),
-        ("bytes", "AP8=", "AP8="),
     ],
 )
 def test_predict(clipper, connection, server, input_type, typed, sent):
@@ -20,6 +19,13 @@ def test_predict(clipper, connection, server, input_type, typed, sent):
     result = clipper("predict", "a", typed, "--user", "ann", "--version", "2")
     assert server.registry.requests[-1] == ("/a/predict", {"input": sent, "user_id": "ann", "version": "2"})
     assert json.loads(result.stdout) == sent
+
+
+def test_bytes_are_typed_in_base64_and_sent_as_they_are(clipper, connection, server):
+    connection.register_application("a", "bytes", "0", 1000)
+    assert json.loads(clipper("predict", "a", "AP8=", "--user", "ann", "--version", "2").stdout) == "AP8="
+    body = {"type": "application/octet-stream; type=bytes", "data": b"\x00\xff"}
+    assert server.registry.requests[-1] == ("/a/predict?user_id=ann&version=2", body)
 
 
 def test_predict_reads_standard_input(answered, clipper, connection, server):

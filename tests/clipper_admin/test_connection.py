@@ -259,7 +259,7 @@ def test_predict_batch(connection, server):
     answers = connection.predict_batch("a", np.array([[1.0], [2.0]]))
     assert [each["output"] for each in answers] == [[1.0], [2.0]]
     assert connection.predict_batch("a", [b"a"])[0]["output"] == "YQ=="
-    assert server.registry.requests[-1] == ("/a/predict", {"input_batch": ["YQ=="]})
+    assert server.registry.requests[-1][1]["type"] == "application/x-clipper-batch; type=bytes"
 
 
 def test_a_refused_query(connection, server):

@@ -6,7 +6,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clipper_admin.exceptions import ClipperException
-from clipper_admin.payload import as_batch, encode, for_application, is_raw
+from clipper_admin.payload import (
+    as_batch,
+    binary,
+    binary_batch,
+    encode,
+    for_application,
+    is_raw,
+    kind_of,
+    kind_of_all,
+)
 
 
 class Column:
@@ -78,3 +87,64 @@ def test_raw_inputs_of_applications_that_take_something_else():
         for_application(b"abc", "a", "strings")
     with pytest.raises(ClipperException, match=r"'a' takes doubles, not bytearray: give numbers. Nothing was sent"):
         for_application(bytearray(b"abc"), "a", "doubles")
+
+
+class Series:
+    """Quacks like a column of pandas."""
+
+    ndim = 1
+    dtype = np.dtype("<f8")
+
+    def to_numpy(self):
+        return np.array([1.5, 2.5])
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "body"),
+    [
+        (np.array([1.5, np.nan]), "doubles", np.array([1.5, np.nan]).tobytes()),
+        (np.arange(6.0)[::2], "doubles", np.array([0.0, 2.0, 4.0]).tobytes()),
+        (np.array([0.5], np.float32), "floats", b"\0\0\0?"),
+        (np.array([1, -1], np.int32), "integers", b"\1\0\0\0\xff\xff\xff\xff"),
+        (Series(), "doubles", np.array([1.5, 2.5]).tobytes()),
+        (b"\x00\xff", "bytes", b"\x00\xff"),
+        (memoryview(b"\x00\xff\x01")[::2], "bytes", b"\x00\x01"),
+        (np.array([[1, 2], [3, 4]], np.uint8), "bytes", b"\1\2\3\4"),
+    ],
+)
+def test_what_has_the_form_of_a_models_input_travels_as_it_is(value, kind, body):
+    assert kind_of(value) == kind
+    assert binary(value) == body
+    assert kind_of_all([value, value]) == kind
+    size = len(body).to_bytes(4, "little")
+    assert binary_batch([value, value]) == b"\2\0\0\0" + size + size + body + body
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        [1.5],
+        "text",
+        1.5,
+        np.float64(1.5),
+        np.array(1.5),
+        np.array([[1.5]]),
+        np.array([1, 2]),
+        np.array([1.5], ">f8"),
+        np.array([1.5], np.float16),
+        np.array(["a"]),
+        np.ma.array([1.5, 2.5], mask=[True, False]),
+        Column(),
+    ],
+)
+def test_what_has_not_is_left_to_json(value):
+    assert kind_of(value) is None
+    assert kind_of_all([value]) is None
+    assert kind_of_all([np.array([1.5]), value]) is None
+
+
+def test_a_batch_is_of_one_kind_or_written_as_json():
+    assert kind_of_all([]) is None
+    assert kind_of_all(np.zeros((2, 3))) == "doubles"
+    assert kind_of_all(np.zeros((2, 3), np.uint8)) == "bytes"
+    assert kind_of_all([np.zeros(2), np.zeros(3, np.float32)]) is None

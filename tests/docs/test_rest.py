@@ -6,7 +6,11 @@ import re
 import pytest
 import requests
 
+from clipper.frontend.codec import MAX_BATCH
 from clipper.frontend.limits import Limits
+from clipper.frontend.pieces import LONGEST_NAME
+from clipper.frontend.predict import LONG_BATCH, LONG_BODY
+from clipper.frontend.slices import LONGEST_TOKEN, MOST_MEMBERS
 from clipper.management.checks import (
     BATCHING,
     LOSSES,
@@ -23,7 +27,7 @@ from clipper.rpc.wire import InputType, parse_input_type
 from clipper.store.sqlite import SqliteStore
 from clipper_admin import ClipperConnection, LocalContainerManager
 from clipper_admin.deployers import python as python_deployer
-from tests.documents import blocks, read, section
+from tests.documents import Reader, blocks, read, section
 
 PAGE = read("docs/rest.md")
 
@@ -50,7 +54,8 @@ def cluster(tmp_path):
 
 def examples():
     for block in blocks(PAGE):
-        assert block.language == "http"
+        if block.language != "http":
+            continue
         for example in block.text.strip().split("\n\n"):
             asked, answered = example.split("\n")
             yield asked, answered
@@ -66,6 +71,19 @@ def test_the_examples_are_answered_as_shown(cluster):
             url = f"http://{cluster(path)}{path}"
             response = session.request(method, url, data="".join(body).encode(), headers=headers, timeout=30)
             assert comparable(f"{response.status_code} {response.text}") == comparable(answered), asked
+
+
+@pytest.mark.cluster
+def test_binary_bodies_are_answered_as_shown(cluster, tmp_path):
+    shell, python = blocks(section(PAGE, "Binary bodies"))
+    reader = Reader(tmp_path)
+
+    def here(text):
+        return text.replace("127.0.0.1:1337", cluster("/hello-world/predict"))
+
+    shown = re.search(r"answered with `(.*?)`", section(PAGE, "Binary bodies"))
+    assert comparable(f"200 {reader.shell(here(shell.text))}") == comparable(f"200 {shown[1]}")
+    reader.python(here(python.text))
 
 
 def comparable(answer):
@@ -122,6 +140,11 @@ def test_limits():
     assert f"{Limits().body_bytes >> 20} MiB by default" in text
     assert f"headers are over {Limits().header_bytes >> 10} KiB" in text
     assert f"at most {MAX_NAME} characters" in text
+    assert f"bodies over {LONG_BODY >> 10} KiB, and batches over {LONG_BATCH >> 10} KiB" in text
+    assert f"of more than {LONGEST_TOKEN >> 10} KiB are refused" in text
+    assert LONGEST_NAME == LONGEST_TOKEN
+    assert f"more than {MOST_MEMBERS} members" in text
+    assert text.count(f"at most {MAX_BATCH:,}") == 2
     assert f"`default_output` has at most {MAX_DEFAULT_OUTPUT >> 20} MiB" in text
     assert f"from 1 to {MAX_SLO_MICROS:,}" in text
     assert f"0 (not at all) to {MAX_DELAY_MICROS:,}" in text

@@ -149,10 +149,13 @@ class QuantileRegression:
 
     def observe(self, size: int, seconds: float, full: bool) -> None:
         change = self._latency.observe(size, seconds)
-        over = seconds > self._objective
-        if change is None or (2 * size < self._bound and not over):
+        if change is None:
             return
-        self._remember(size, seconds, change)
+        self._seconds *= change
+        over = seconds > self._objective
+        if 2 * size < self._bound and not over:
+            return
+        self._remember(size, seconds)
         if full and not self.settled and seconds < 0.5 * self._objective:
             self._bound = min(MAX_BATCH, 2 * size)
         elif full or over:
@@ -161,8 +164,7 @@ class QuantileRegression:
             if self._news >= self.EVERY:
                 self._refit()
 
-    def _remember(self, size: int, seconds: float, change: float) -> None:
-        self._seconds *= change
+    def _remember(self, size: int, seconds: float) -> None:
         place = self._seen % self.WINDOW
         self._sizes[place] = size
         self._seconds[place] = seconds

@@ -1,11 +1,13 @@
 """Outputs that need no model: the function cache of the paper (section 4.2).
 
 What leaves a full cache is chosen as by S3-FIFO (Yang et al., SOSP 2023), with one bit an entry instead of a counter.
-Over the traces of ``benchmarks/figures/cache_policies.py`` that hits more often, on the mean, than CLOCK, LRU and SIEVE
-(not where popularity turns over quickly in a large cache), and a fetch costs what CLOCK's does. Most inputs are never asked again, so a new entry has a tenth of the room to
-prove itself in: read there, it moves to the main queue, else it leaves and only its hash is remembered for a while.
-A key that comes back in that time was sent away too early, and goes to the main queue at once. The main queue is a
-CLOCK: an entry that was read stays for another round.
+Over the traces of ``benchmarks/figures/cache_policies.py`` that hits more often, on the mean, than CLOCK, LRU and
+SIEVE (not where popularity turns over quickly in a large cache), and a fetch costs what CLOCK's does.
+
+Most inputs are never asked again, so a new entry has a tenth of the room to prove itself in: read there, it moves to
+the main queue, else it leaves and only its hash is remembered for a while. A key that comes back in that time was
+sent away too early, and goes to the main queue at once. The main queue is a CLOCK: an entry that was read stays for
+another round.
 """
 
 from __future__ import annotations

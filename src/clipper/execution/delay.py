@@ -16,7 +16,7 @@ class Waiting(NamedTuple):
 
     ``size``: how many they are, at least 1. ``bound``: the most that a batch may hold. ``oldest``: seconds that the
     first of them has waited. ``slack``: seconds that the most urgent of them has left if they are sent now. ``rate``:
-    queries that come in a second.
+    queries that come in a second. ``busy``: seconds that the replica will still work on what it was sent before.
     """
 
     size: int
@@ -24,6 +24,13 @@ class Waiting(NamedTuple):
     oldest: float
     slack: float
     rate: float
+    busy: float = 0.0
+
+
+LEAD: Final = 200e-6
+"""Seconds before a replica is done that its next batch is sent: so long are the ways to it and back."""
+LEAST: Final = 10e-6
+"""Seconds: less is not waited for. Else a timer that rings a rounding error too early would be set again at once."""
 
 
 class BatchDelay(Protocol):
@@ -45,7 +52,7 @@ class Constant:
     def seconds(self, waiting: Waiting, latency: LatencyModel) -> float:
         if waiting.size >= waiting.bound:
             return 0.0
-        return max(0.0, min(self._seconds - waiting.oldest, waiting.slack))
+        return _worthwhile(min(self._seconds - waiting.oldest, waiting.slack))
 
 
 class Learned:
@@ -55,6 +62,9 @@ class Learned:
     left of it, a + b*n - dt, and then pays a + b alone. If they wait for it, it pays a + b*(n + 1), and each of the n
     is answered dt + b later. So they wait while a > (n + 1)*dt + b*n, and never longer than the a that there is to
     gain. (BentoML corks by a rule of the same kind.)
+
+    A batch for a replica that still works on another stays open until shortly before that one is done: it costs
+    nobody anything, and those who come meanwhile need not sit out a third.
     """
 
     __slots__ = ()
@@ -62,10 +72,16 @@ class Learned:
     def seconds(self, waiting: Waiting, latency: LatencyModel) -> float:
         if waiting.size >= waiting.bound or waiting.rate <= 0.0:
             return 0.0
+        if waiting.busy >= LEAD + LEAST:
+            return _worthwhile(min(waiting.busy - LEAD, waiting.slack))
         gap = 1.0 / waiting.rate
         if latency.fixed <= (waiting.size + 1) * gap + latency.slope * waiting.size:
             return 0.0
-        return max(0.0, min(2.0 * gap, latency.fixed - waiting.oldest, waiting.slack))
+        return _worthwhile(min(2.0 * gap, latency.fixed - waiting.oldest, waiting.slack))
+
+
+def _worthwhile(seconds: float) -> float:
+    return seconds if seconds >= LEAST else 0.0
 
 
 LEARNED: Final = -1

@@ -10,6 +10,9 @@ from clipper.execution.flight import Flight
 from clipper.execution.queue import DeadlineQueue
 from clipper.execution.replica import Replica
 
+MUCH_SLOWER = 2.0
+"""A replica that takes so many times longer for a query than another is asked after it."""
+
 
 class Assignment(NamedTuple):
     """A batch for a replica (maybe empty), and the flights met that nobody can serve in time."""
@@ -22,32 +25,43 @@ class Assignment(NamedTuple):
 def assign(queue: DeadlineQueue, replicas: Sequence[Replica], now: float) -> Iterator[Assignment]:
     """Gives waiting queries to free replicas until either runs out; the caller sends each batch as it comes.
 
-    A free replica pulls, the least busy first and the quickest among equals. What it can't finish before the
+    A free replica pulls, the least busy first; of those that are idle the one that is so for longest, unless it is
+    much slower: several frontends do not all prefer the same one. Idle replicas share what waits, if it saves more
+    time than it costs to split it. What it can't finish before the
     deadline it leaves to a quicker one, if there is one that can; else it is late: to work on it would make others
     late in turn. Only a replica that is idle and can serve nobody tries one query now and then: a forecast made of
     old measurements must be able to prove itself wrong.
     """
     tried: set[int] = set()
     while queue.waiting:
-        replica = _freest(replicas, tried, now)
-        if replica is None:
+        free = [each for each in replicas if each.free(queue.waiting, now) and each.replica_id not in tried]
+        if not free:
             return
-        assignment = _pull(queue, replica, replicas, now)
+        replica = free[0] if len(free) == 1 else _freest(free)
+        assignment = _pull(queue, replica, _share(queue.waiting, free, replica), replicas, now)
         if not assignment.flights:
             tried.add(replica.replica_id)
         yield assignment
 
 
-def _freest(replicas: Sequence[Replica], tried: set[int], now: float) -> Replica | None:
-    free = [replica for replica in replicas if replica.free(now) and replica.replica_id not in tried]
-    if len(free) < 2:
-        return free[0] if free else None
-    return min(free, key=lambda replica: (len(replica.outstanding), replica.latency.predict(1)))
+def _freest(free: Sequence[Replica]) -> Replica:
+    quick = MUCH_SLOWER * min(replica.latency.predict(1) for replica in free)
+    return min(
+        free,
+        key=lambda each: (len(each.outstanding), each.latency.predict(1) > quick, each.last_answer),
+    )
 
 
-def _pull(queue: DeadlineQueue, replica: Replica, replicas: Sequence[Replica], now: float) -> Assignment:
+def _share(waiting: int, free: Sequence[Replica], replica: Replica) -> int:
+    """How many of those that wait one of the free replicas takes, as far as its bound allows."""
+    idle = sum(not each.outstanding for each in free) if len(free) > 1 else 1
+    latency = replica.latency
+    return -(-waiting // idle) if idle > 1 and latency.slope * waiting > latency.fixed else waiting
+
+
+def _pull(queue: DeadlineQueue, replica: Replica, most: int, replicas: Sequence[Replica], now: float) -> Assignment:
     """Without those that would be late the batch is smaller, and done sooner: so it is forecast anew for each."""
-    start, bound, latest = replica.available(now), replica.sizer.size(), replica.latency.latest
+    start, bound, latest = replica.available(now), min(most, replica.sizer.size()), replica.latency.latest
     rescue: float | None = None
     late: list[Flight] = []
     left: list[Flight] = []

@@ -7,6 +7,9 @@ from typing import Final
 ORDINARY: Final = 1.5
 """A batch that takes more than so many times what is expected, or less than that part of it, is a surprise."""
 
+TICK: Final = 1e-6
+"""No batch takes less, whatever the clock says."""
+
 
 class Surprise:
     """Tells a hiccup from a change: one batch that takes far too long is an accident, a second in a row is not.
@@ -69,11 +72,12 @@ class LatencyModel:
         self._surprise = Surprise()
 
     def observe(self, size: int, seconds: float) -> float | None:
-        """A batch of ``size`` queries took ``seconds`` (more than 0).
+        """A batch of ``size`` queries took ``seconds``; less than ``TICK`` counts as that.
 
         Returns by how much all batches are now thought to take longer than before, or None if this one was set aside
         as a hiccup.
         """
+        seconds = max(seconds, TICK)
         if self._batches == 0:
             self._learn(size, seconds)
             return 1.0

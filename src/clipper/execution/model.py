@@ -148,13 +148,16 @@ class ServedModel:
 
     def _holds_back(self, delay: BatchDelay, now: float) -> bool:
         """Whether the last free replica waits for more queries before it takes those there are."""
-        free = [replica for replica in self.replicas if replica.free(now)]
+        free = [replica for replica in self.replicas if replica.free(self.queue.waiting, now)]
         head = self.queue.head()
         if len(free) != 1 or head is None:
             return False
         replica, size = free[0], self.queue.waiting
-        slack = head.deadline - replica.available(now) - replica.latency.latest(size + 1)
-        waiting = Waiting(size, replica.sizer.size(), now - head.queued_at, slack, self._arrivals.at(now))
+        available = replica.available(now)
+        slack = head.deadline - available - replica.latency.latest(size + 1)
+        waiting = Waiting(
+            size, replica.sizer.size(), now - head.queued_at, slack, self._arrivals.at(now), available - now
+        )
         seconds = delay.seconds(waiting, replica.latency)
         if seconds > 0.0:
             self._alarm(now + seconds)

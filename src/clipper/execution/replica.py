@@ -51,11 +51,11 @@ class Replica:
     """Its connection, its batches in flight, and what was learned of its speed."""
 
     __slots__ = (
-        "_last_answer",
         "_next_batch",
         "_slo",
         "draining",
         "input_type",
+        "last_answer",
         "latency",
         "link",
         "outstanding",
@@ -75,7 +75,7 @@ class Replica:
         self.draining = False
         self._slo = 0.0
         self._next_batch = 0
-        self._last_answer = 0.0
+        self.last_answer = 0.0
 
     def tune(self, sizer: BatchSizer, slo: float) -> None:
         """Takes another bound on its batches, for applications whose shortest objective is ``slo`` seconds."""
@@ -83,15 +83,19 @@ class Replica:
         self._slo = slo
         self.pipeline_seconds = min(PIPELINE_SECONDS, slo / 4)
 
-    def free(self, now: float) -> bool:
-        """Whether another batch may be sent to it now."""
+    def free(self, waiting: int, now: float) -> bool:
+        """Whether a batch of those that wait may be sent to it now.
+
+        A second one only if as many wait as the first one holds: many small batches cost more than they bring.
+        """
         if self.draining:
             return False
         if not self.outstanding:
             return True
         if len(self.outstanding) > 1 or self.latency.predict(self.sizer.size()) >= self.pipeline_seconds:
             return False
-        return not self.overdue(now)
+        (batch,) = self.outstanding.values()
+        return waiting >= len(batch.flights) and batch.late_at > now
 
     def overdue(self, now: float) -> bool:
         """Whether a batch should have been answered for long."""
@@ -103,7 +107,7 @@ class Replica:
         for batch in self.outstanding.values():
             if batch.late_at <= now:
                 return math.inf
-            begun = max(batch.sent_at, self._last_answer)
+            begun = max(batch.sent_at, self.last_answer)
             ready = max(ready, begun + self.latency.predict(len(batch.flights)))
         return ready
 
@@ -111,7 +115,7 @@ class Replica:
         """Whether one that is forecast to be late may be sent: while little is known, or after a long idle time."""
         if self.outstanding or deadline <= now:
             return False
-        return self._next_batch < FEW_BATCHES or now - self._last_answer >= self._slo
+        return self._next_batch < FEW_BATCHES or now - self.last_answer >= self._slo
 
     def finish(self, size: int, now: float) -> float:
         """When a batch of ``size`` would be answered if it were sent now."""
@@ -142,10 +146,10 @@ class Replica:
         that for slowness of the replica. A container can only make itself out as faster than it was seen to be.
         """
         batch = self.outstanding.pop(batch_id)
-        seconds = max(now - max(batch.sent_at, self._last_answer), SHORTEST)
+        seconds = max(now - max(batch.sent_at, self.last_answer), SHORTEST)
         if worked > 0:
             seconds = min(seconds, worked)
-        self._last_answer = now
+        self.last_answer = now
         size = len(batch.flights)
         self.sizer.observe(size, seconds, batch.full)
         self.latency.observe(size, seconds)

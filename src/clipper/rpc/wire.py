@@ -1,6 +1,7 @@
 """The protocol between query frontends and model containers, without I/O. ``docs/wire.md`` is its description.
 
-This file imports only the standard library: it travels to the model's environment inside the container runtime.
+This file is about what messages say, ``frames.py`` about where each begins and ends. Both import only the standard
+library: they travel to the model's environment inside the container runtime.
 """
 
 from __future__ import annotations
@@ -14,21 +15,26 @@ from itertools import accumulate, pairwise
 from types import NoneType
 from typing import Final, NamedTuple
 
+from clipper.rpc.frames import HEADER_BYTES, MAX_PAYLOAD, Buffer, Frame, FrameReader, WireError, encode_frame
+
+__all__ = [
+    "HEADER_BYTES",
+    "MAX_PAYLOAD",
+    "Buffer",
+    "Frame",
+    "FrameReader",
+    "Hello",
+    "InputType",
+    "Kind",
+    "Outcome",
+    "WireError",
+    "parse_input_type",
+]
+
 PROTOCOL_VERSION: Final = 1
-MAX_PAYLOAD: Final = 1 << 30
 MAX_OUTCOMES: Final = 256 << 20
 ERROR_FLAG: Final = 1 << 31
 _MAX_U32: Final = (1 << 32) - 1
-
-_HEADER: Final = struct.Struct("<IB3xIIII")
-HEADER_BYTES: Final = _HEADER.size
-_PADDING: Final = tuple(bytes(n) for n in range(8))
-
-Buffer = bytes | bytearray | memoryview
-
-
-class WireError(Exception):
-    """The other end broke the protocol; the connection can't be used any more."""
 
 
 class Kind(enum.IntEnum):
@@ -98,28 +104,6 @@ class Outcome(NamedTuple):
 
     ok: bool
     data: bytes
-
-
-class Frame(NamedTuple):
-    """One message. ``payload`` is writable and belongs to the receiver."""
-
-    kind: int
-    batch_id: int
-    items: int
-    budget_micros: int
-    payload: memoryview
-
-
-def encode_frame(
-    kind: Kind, payload: Sequence[Buffer] = (), *, batch_id: int = 0, count: int = 0, budget_micros: int = 0
-) -> bytes:
-    """One message in one buffer, padded with zeros to a multiple of 8 bytes."""
-    length = sum(map(len, payload))
-    padding = -length % 8
-    if length + padding > MAX_PAYLOAD:
-        raise WireError(f"a message of {length} bytes is over the limit of {MAX_PAYLOAD} bytes")
-    header = _HEADER.pack(length + padding, kind, batch_id, count, budget_micros, 0)
-    return b"".join((header, *payload, _PADDING[padding]))
 
 
 def encode_hello(hello: Hello) -> bytes:
@@ -235,62 +219,3 @@ def _decode_u32s(frame: Frame) -> tuple[int, ...]:
 def _check_end(frame: Frame, end: int) -> None:
     if end > len(frame.payload):
         raise WireError(f"the items of a message take {end} bytes, but it has {len(frame.payload)}")
-
-
-class FrameReader:
-    """Turns received bytes into messages: fill ``buffer()``, then tell how much with ``advance()``.
-
-    The payload of each message gets a buffer of its own, filled in place, so a receiver may keep or write it.
-    """
-
-    __slots__ = ("_filled", "_header", "_max_payload", "_payload", "_target")
-
-    def __init__(self, max_payload: int = MAX_PAYLOAD) -> None:
-        self._max_payload = max_payload
-        self._header = memoryview(bytearray(HEADER_BYTES))
-        self._payload: memoryview | None = None
-        self._target = self._header
-        self._filled = 0
-
-    def buffer(self) -> memoryview:
-        """Where the next received bytes go; never empty."""
-        return self._target[self._filled :]
-
-    def advance(self, received: int) -> Frame | None:
-        """Takes note of ``received`` bytes in ``buffer()``; the message, when they complete one."""
-        self._filled += received
-        if self._filled < len(self._target):
-            return None
-        if self._payload is None and self._begin_payload():
-            return None
-        return self._finish()
-
-    def feed(self, data: Buffer) -> list[Frame]:
-        """The messages that ``data`` completes, for callers that can't receive in place."""
-        frames = []
-        source = memoryview(data)
-        while source:
-            target = self.buffer()
-            taken = min(len(target), len(source))
-            target[:taken] = source[:taken]
-            source = source[taken:]
-            frame = self.advance(taken)
-            if frame is not None:
-                frames.append(frame)
-        return frames
-
-    def _begin_payload(self) -> bool:
-        length: int = _HEADER.unpack(self._header)[0]
-        if length > self._max_payload or length % 8:
-            raise WireError(f"a message announces {length} bytes: not a multiple of 8 up to {self._max_payload}")
-        self._payload = memoryview(bytearray(length))
-        self._target, self._filled = self._payload, 0
-        return length > 0
-
-    def _finish(self) -> Frame:
-        assert self._payload is not None
-        _, kind, batch_id, count, budget_micros, _ = _HEADER.unpack(self._header)
-        frame = Frame(kind, batch_id, count, budget_micros, self._payload)
-        self._payload = None
-        self._target, self._filled = self._header, 0
-        return frame

@@ -67,8 +67,8 @@ def test_counts_are_of_the_time_between():
     assert after.mean_batch(after) == after.hit_ratio(after) == 0
 
 
-def simulated(frontends, replicas, container=QUICK):
-    return Simulation(Costs(Cost(20e-6, 50e-6), container), frontends, replicas).run(5_000)
+def simulated(frontends, replicas, container=QUICK, **options):
+    return Simulation(Costs(Cost(20e-6, 50e-6), container), frontends, replicas, **options).run(5_000)
 
 
 def test_a_simulated_frontend_does_no_more_than_its_core_can():
@@ -83,8 +83,15 @@ def test_simulated_frontends_scale_while_the_replica_can_follow():
 
 def test_a_simulated_model_that_is_slow_scales_with_its_replicas():
     slow = Cost(500e-6, 0)
-    rates = [simulated(1, replicas, container=slow).rate for replicas in (1, 2, 4)]
+    rates = [simulated(1, replicas, container=slow, largest=8).rate for replicas in (1, 2, 4)]
     assert rates == pytest.approx([2_000, 4_000, 8_000], rel=0.1)
+
+
+def test_simulated_frontends_that_prefer_the_same_replica_crowd_it():
+    slow = Cost(20e-6, 0)
+    together, apart = (simulated(4, 4, container=slow, apart=each).rate for each in (False, True))
+    assert together < 1.1 / 20e-6  # what one replica can do
+    assert apart == pytest.approx(4 / (20e-6 + 20e-6), rel=0.1)  # each has one, and they work in turns
 
 
 def test_costs_are_found_from_runs_of_different_batches():

@@ -207,6 +207,15 @@ def test_quantile_regression_keeps_its_bound_when_the_window_holds_one_size() ->
     assert max(sizes) <= 1.15 * settled
 
 
+def test_quantile_regression_notices_a_change_while_the_load_is_light() -> None:
+    container = Container(QuantileRegression(0.020), 0.002, 0.0001)
+    container.work(300)
+    for size in (20, 25, 20, 25):
+        container.sizer.observe(size, 3 * (0.002 + 0.0001 * size), full=False)
+    container.work(3, factor=3.0)
+    assert container.sizer.size() == pytest.approx((0.020 / 3 - 0.002) / 0.0001, rel=0.2)
+
+
 def test_a_fixed_cost_near_the_objective_does_not_end_the_search() -> None:
     container = Container(QuantileRegression(0.020), 0.012, 0.00002)
     container.work(100)

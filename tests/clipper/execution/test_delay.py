@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from clipper.execution.delay import ArrivalRate, BatchDelay, Constant, Learned, Waiting, make_delay
+from clipper.execution.delay import LEAD, ArrivalRate, BatchDelay, Constant, Learned, Waiting, make_delay
 from clipper.execution.latency import LatencyModel
 
 
@@ -24,6 +24,11 @@ def test_a_constant_delay_counts_from_the_oldest_query() -> None:
     assert delay.seconds(MANY, MODEL) == pytest.approx(0.002)
     assert delay.seconds(MANY._replace(oldest=0.0015), MODEL) == pytest.approx(0.0005)
     assert delay.seconds(MANY._replace(oldest=0.0021), MODEL) == 0.0
+
+
+def test_a_timer_that_rings_a_bit_too_early_is_not_set_again() -> None:
+    assert Constant(2000).seconds(MANY._replace(oldest=0.002 - 1e-9), MODEL) == 0.0
+    assert Learned().seconds(MANY._replace(oldest=MODEL.fixed - 1e-9), MODEL) == 0.0
 
 
 def test_a_constant_delay_waits_without_knowing_the_rate() -> None:
@@ -66,6 +71,14 @@ def test_it_does_not_wait_for_queries_that_are_rare(rate: float) -> None:
 def test_it_does_not_wait_if_batches_save_nothing() -> None:
     assert Learned().seconds(MANY, line(0.0, 0.002)) == 0.0
     assert Learned().seconds(MANY, LatencyModel()) == 0.0
+
+
+def test_a_batch_for_a_busy_replica_stays_open_until_shortly_before_it_is_done() -> None:
+    few = MANY._replace(rate=10.0)
+    assert Learned().seconds(few._replace(busy=0.003), MODEL) == pytest.approx(0.003 - LEAD)
+    assert Learned().seconds(few._replace(busy=LEAD), MODEL) == 0.0
+    assert Learned().seconds(few._replace(busy=0.003, slack=0.001), MODEL) == pytest.approx(0.001)
+    assert Learned().seconds(few._replace(busy=0.003, size=100), MODEL) == 0.0
 
 
 def simulate(delay: BatchDelay, fixed: float, slope: float, rate: float) -> tuple[float, float]:

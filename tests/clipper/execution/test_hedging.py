@@ -81,15 +81,15 @@ def test_an_overdue_replica_gets_nothing_more_until_it_answers() -> None:
     warm_up(stage, (stuck, stuck_link))
     stage.submit(b"x")
     stage.flush()
-    assert stuck.free(stage.now), "the next batch could wait in its socket"
+    assert stuck.free(1, stage.now), "the next batch could wait in its socket"
     stage.now = next(iter(stuck.outstanding.values())).late_at
-    assert not stuck.free(stage.now)
+    assert not stuck.free(1, stage.now)
     _, other_link = stage.join(1)
     stage.submit(b"y")
     stage.flush()
     assert [inputs for _, inputs, _ in other_link.batches] == [[b"y"]]
     stage.answer(stuck, stuck_link)
-    assert stuck.free(stage.now)
+    assert stuck.free(1, stage.now)
 
 
 def test_when_the_replica_of_a_hedged_query_dies_the_copy_goes_on() -> None:

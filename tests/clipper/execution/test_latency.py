@@ -55,6 +55,13 @@ def test_a_larger_batch_is_hoped_to_take_no_longer_until_one_was_tried() -> None
     assert model.predict(50) == pytest.approx(0.050, rel=0.1)
 
 
+def test_batches_that_take_no_time_are_no_harm() -> None:
+    model = LatencyModel()
+    for seconds in (0.0, 0.0, 0.001, 0.001, 0.0, 0.001):
+        model.observe(3, seconds)
+    assert model.predict(3) == pytest.approx(0.001, rel=0.1)
+
+
 def test_one_hiccup_changes_nothing() -> None:
     container = Container()
     container.work(100)
