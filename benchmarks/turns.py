@@ -42,10 +42,10 @@ def longest(feed: Callable[[str], None], input_type: str) -> list[float]:
             cache_bytes=0,
         )
         _register(config.store, input_type)
-        ready = multiprocessing.Event()
+        ready, watched = multiprocessing.Event(), multiprocessing.Event()
         container = _process(_serve, config.rpc_socket, input_type, ready)
-        with container, _process(_feed, feed, f"127.0.0.1:{config.query_port}", ready) as client:
-            return uvloop.run(_watch(config, client))
+        with container, _process(_feed, feed, f"127.0.0.1:{config.query_port}", watched) as client:
+            return uvloop.run(_watch(config, ready, watched, client))
 
 
 def connect(address: str) -> socket.socket:
@@ -61,7 +61,7 @@ def connect(address: str) -> socket.socket:
             time.sleep(0.05)
 
 
-async def _watch(config: Config, client: multiprocessing.Process) -> list[float]:
+async def _watch(config: Config, ready: Event, watched: Event, client: multiprocessing.Process) -> list[float]:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     serving = loop.create_task(QueryFrontend(config, loop).run(stop))
@@ -77,9 +77,12 @@ async def _watch(config: Config, client: multiprocessing.Process) -> list[float]
         if not stop.is_set():
             loop.call_soon(turn)
 
-    await asyncio.sleep(0.5)  # it starts up
+    while not ready.is_set() and client.is_alive():
+        await asyncio.sleep(0.05)
+    await asyncio.sleep(0.3)  # it opens its port
     began = time.thread_time()
     turn()
+    watched.set()
     while client.is_alive():
         await asyncio.sleep(0.05)
     stop.set()
@@ -101,8 +104,8 @@ def _register(store_path: str, kind: str) -> None:
     store.close()
 
 
-def _feed(feed: Callable[[str], None], address: str, ready: Event) -> None:
-    assert ready.wait(PATIENCE), "no container"
+def _feed(feed: Callable[[str], None], address: str, watched: Event) -> None:
+    assert watched.wait(PATIENCE), "no container came"
     feed(address)
 
 

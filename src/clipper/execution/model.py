@@ -71,7 +71,7 @@ class ServedModel:
         self._alarm = alarm
         self._budget = HedgeBudget()
         self._in_flight = 0
-        self._outlook = Outlook()
+        self._outlook = Outlook(self.replicas)
         self._delay: BatchDelay | None = None
         self._arrivals = ArrivalRate(0.0)
         metrics.queue_depth = lambda: self.queue.waiting
@@ -143,7 +143,7 @@ class ServedModel:
                 self.metrics.waited([now - flight.queued_at for flight in flights])
             late += too_late
         self._shed(late)
-        self._outlook.update(self.replicas, now)
+        self._outlook.change()
         self._watch(now)
 
     def _holds_back(self, delay: BatchDelay, now: float) -> bool:
@@ -171,7 +171,7 @@ class ServedModel:
             flight.hedged = True
             self.metrics.hedged += 1
             self.queue.push(flight)
-        self._outlook.update(self.replicas, now)
+        self._outlook.change()
         self.dispatch(now)
         self._watch(now)
 
@@ -185,10 +185,8 @@ class ServedModel:
         flights, seconds = replica.answered(batch_id, now, worked)
         self._in_flight -= len(flights)
         self.metrics.batch_done(len(flights), seconds)
-        if self.queue.waiting:
-            self.dispatch(now)
-        else:
-            self._outlook.update(self.replicas, now)
+        self._outlook.change()
+        self.dispatch(now)
         return flights
 
     def share(self, flight: Flight) -> None:
@@ -218,7 +216,7 @@ class ServedModel:
         """One more replica is ready for batches."""
         self.tune(replica)
         self.replicas.append(replica)
-        self._outlook.update(self.replicas, now)
+        self._outlook.change()
         self.dispatch(now)
         self._watch(now)
 
@@ -229,12 +227,13 @@ class ServedModel:
             self._delay = make_delay(settings.batch_delay_micros) if settings.batch_delay_micros else None
             sizer = make_sizer(settings.batching, settings.batch_size, settings.slo * BATCH_SHARE)
             replica.tune(sizer, settings.slo)
+            self._outlook.change()
 
     def lose(self, replica: Replica, now: float) -> None:
         """A replica is gone: what it had goes to the others, as far as there is time and another."""
         self.replicas.remove(replica)
         replica.abandon(self._retry)
-        self._outlook.update(self.replicas, now)
+        self._outlook.change()
         if self.replicas:
             self.dispatch(now)
         else:

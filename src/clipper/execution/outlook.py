@@ -14,21 +14,27 @@ are served, and under a rush the older ones have no time left by then."""
 
 
 class Outlook:
-    """The forecast for the next batch, worked out anew after each change, so that to ask for it costs little."""
+    """The forecast for the next batch of some replicas, worked out once after a change, if it is asked for."""
 
-    __slots__ = ("_bound", "_bounds", "_latency", "_ready", "_throughput")
+    __slots__ = ("_bound", "_bounds", "_known", "_latency", "_ready", "_replicas", "_throughput")
 
-    def __init__(self) -> None:
+    def __init__(self, replicas: Sequence[Replica]) -> None:
+        self._replicas = replicas
+        self._known = False
         self._latency = LatencyModel()
         self._bound = 1
         self._ready = 0.0
         self._bounds = self._throughput = math.inf
 
-    def update(self, replicas: Sequence[Replica], now: float) -> None:
-        """Takes note that a replica was sent a batch, has answered one, came or went."""
+    def change(self) -> None:
+        """Takes note that a replica was sent a batch, has answered one, came, went or is overdue."""
+        self._known = False
+
+    def _look(self, now: float) -> None:
+        self._known = True
         self._ready = math.inf
         self._bounds = self._throughput = 0.0
-        for replica in replicas:
+        for replica in self._replicas:
             if replica.draining:
                 continue
             bound, latency, ready = replica.sizer.size(), replica.latency, replica.available(now)
@@ -40,6 +46,8 @@ class Outlook:
 
     def hopeless(self, now: float) -> float:
         """A query due by then can't be answered in time any more."""
+        if not self._known:
+            self._look(now)
         return max(now, self._ready + self._latency.predict(1)) if now < self._ready < math.inf else now
 
     def is_surplus(self, waiting: int, deadline: float, now: float) -> bool:
@@ -47,6 +55,8 @@ class Outlook:
 
         While a replica is idle nothing is: whoever takes the batch then sees what fits.
         """
+        if not self._known:
+            self._look(now)
         ready = self._ready
         if not now < ready < math.inf:
             return False

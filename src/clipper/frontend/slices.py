@@ -176,7 +176,7 @@ class SlicedReader:
     # -- tokens
 
     def _sees(self, token: bytes) -> bool:
-        return self._body.startswith(token, self._at)
+        return self._body[self._at : self._at + 1] == token
 
     def _move(self, size: int) -> None:
         self._at += size
