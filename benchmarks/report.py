@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from matplotlib import rcParams
 
 from benchmarks.figures.tables import RESULTS, Cell, Result, Table, publish
 from benchmarks.load import Load
@@ -221,6 +222,7 @@ def results(run: Run) -> list[Result]:
 
 def bars(run: Run, cases: list[tuple[str, int]]) -> Callable[[Any], None]:
     """Answers a second: a group of bars for each case, a colour for each system."""
+    colors = dict(zip(SYSTEMS, rcParams["axes.prop_cycle"].by_key()["color"] + ["black", "gray"], strict=False))
     systems = [name for name in SYSTEMS if any(run.loads(*case, name) for case in cases)]
 
     def draw(axes: Any) -> None:
@@ -229,12 +231,12 @@ def bars(run: Run, cases: list[tuple[str, int]]) -> Callable[[Any], None]:
             rates = [[load.good_rate for load in run.loads(*case, name).values()] for case in cases]
             middles = [statistics.median(each) if each else 0.0 for each in rates]
             places = [number + index * height for number in range(len(cases))]
-            axes.barh(places, middles, height, label=SYSTEMS[name].title)
+            axes.barh(places, middles, height, label=SYSTEMS[name].title, color=colors[name])
         axes.set_yticks([number + 0.4 for number in range(len(cases))], [f"{w}, {c}" for w, c in cases])
         axes.invert_yaxis()
         axes.set_xscale("log")
         axes.set_xlabel("answers a second (log), by workload and connections")
-        axes.legend(fontsize="x-small")
+        axes.legend(fontsize="x-small", loc="upper left", bbox_to_anchor=(1, 1))
 
     return draw
 

@@ -89,7 +89,7 @@ class Processor:
         query = Query(self._ids.take(), lane, data, arrived, answer)
         lane.admit(query)
         if models:
-            query.ask(models[0], self._clock.time())
+            query.flight = self._executor.submit(models[0], data, query.deadline, query, self._clock.time())
         else:
             lane.defaulted(query, "no_model", f"nothing to ask: {_what_is_missing(app)}")
         return query

@@ -57,7 +57,7 @@ class Clock(Protocol):
 class Query:
     """A question to one model."""
 
-    __slots__ = ("_flight", "_lane", "answer", "arrived", "data", "deadline", "id")
+    __slots__ = ("_lane", "answer", "arrived", "data", "deadline", "flight", "id")
 
     def __init__(self, query_id: int, lane: Lane, data: bytes, arrived: float, answer: Answer) -> None:
         self.id = query_id
@@ -66,10 +66,7 @@ class Query:
         self.deadline = arrived + lane.slo
         self.answer: Answer | None = answer
         self._lane = lane
-        self._flight: Flight | None = None
-
-    def ask(self, model: ModelVersion, now: float) -> None:
-        self._flight = self._lane.executor.submit(model, self.data, self.deadline, self, now)
+        self.flight: Flight | None = None
 
     def output(self, model: ModelVersion, fragment: bytes) -> None:
         if self.answer is not None:
@@ -81,14 +78,15 @@ class Query:
 
     def give_up(self) -> None:
         """The deadline is there."""
-        self._lane.defaulted(self, "deadline", "")
+        if self.answer is not None:
+            self._lane.defaulted(self, "deadline", "")
 
     def abandon(self) -> None:
         """The client has gone: no answer, and no work for one."""
         if self.answer is not None:
             self._lane.abandoned(self)
-            if self._flight is not None:
-                self._lane.executor.forsake(self._flight, self)
+            if self.flight is not None:
+                self._lane.executor.forsake(self.flight, self)
 
 
 class EnsembleQuery:
@@ -140,11 +138,13 @@ class EnsembleQuery:
 
     def _heard(self) -> None:
         self._missing -= 1
-        if not self._missing and self.answer is not None:
+        if not self._missing:
             self.give_up()
 
     def give_up(self) -> None:
         """Nothing more will come, or the deadline is there: answers with what has come, else with the default."""
+        if self.answer is None:
+            return
         app = self._lane.app
         combined = app.policy.combine(app.state, self.data, self._outputs)
         if combined is None:
@@ -169,7 +169,7 @@ class Lane:
     """The open queries of one application, in the order of their deadlines: one objective makes that first in,
     first out, so that one timer, for the head, does for all."""
 
-    __slots__ = ("_clock", "_metrics", "_open", "_silent_until", "_timer_set", "app", "executor", "slo")
+    __slots__ = ("_clock", "_latest", "_metrics", "_open", "_silent_until", "_timer_set", "app", "executor", "slo")
 
     def __init__(self, app: AppView, executor: Executor, clock: Clock, metrics: AppMetrics) -> None:
         self.app = app
@@ -178,6 +178,7 @@ class Lane:
         self._clock = clock
         self._metrics = metrics
         self._open: dict[int, AnyQuery] = {}
+        self._latest = 0.0
         self._timer_set = False
         self._silent_until = 0.0
 
@@ -186,13 +187,18 @@ class Lane:
 
     def admit(self, query: AnyQuery) -> None:
         self._open[query.id] = query
+        if query.deadline < self._latest:  # it took long to read, and younger ones came before
+            self._clock.call_at(query.deadline, query.give_up)
+            return
+        self._latest = query.deadline
         if not self._timer_set:
             self._set_timer(query)
 
     def answered(self, query: AnyQuery, prediction: Prediction) -> None:
         """Takes off a query that its models have answered, and answers it."""
         del self._open[query.id]
-        self._metrics.answered(self._clock.time() - query.arrived)
+        self._metrics.ok += 1
+        self._metrics.latency.record(self._clock.time() - query.arrived)
         answer, query.answer = query.answer, None
         assert answer is not None
         answer(prediction)

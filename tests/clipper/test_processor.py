@@ -290,3 +290,15 @@ def test_a_query_whose_replica_is_stuck_is_answered_by_another_in_time() -> None
     assert house.metrics.snapshot().models["m"]["1"].hedged == 1
     house.answer(stuck, Outcome(True, b"8"))
     assert len(house.answers) == 1, "the first answer counts"
+
+
+def test_a_query_that_took_long_to_read_is_answered_at_its_own_deadline() -> None:
+    house = House(registry())
+    house.join()
+    house.predict(b"young")
+    app = house.processor.catalog.apps["app"]
+    house.processor.predict(app, b"old", house.answers.append, house.clock.now - 0.06, None)
+    house.clock.advance(0.0401)
+    assert [(each.query_id, each.reason) for each in house.answers] == [(1, "deadline")]
+    house.clock.advance(0.06)
+    assert [each.query_id for each in house.answers] == [1, 0]

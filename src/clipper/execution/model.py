@@ -11,7 +11,7 @@ from clipper.execution.dispatch import assign
 from clipper.execution.flight import MAX_TRIES, Flight
 from clipper.execution.hedging import HedgeBudget, next_overdue, overdue
 from clipper.execution.outlook import Outlook
-from clipper.execution.queue import DeadlineQueue
+from clipper.execution.queue import QUEUE_BYTES, DeadlineQueue
 from clipper.execution.replica import Replica
 from clipper.metrics import ModelMetrics
 from clipper.types import ModelVersion
@@ -93,16 +93,15 @@ class ServedModel:
         if not self.replicas:
             flight.fail("no_replica", f"no container of {self.version} is connected")
             return False
-        if queue.waiting:
-            self._drop_hopeless(now)
-            if (
-                queue.waiting >= self._queue_limit
-                or self._outlook.is_surplus(queue.waiting, flight.deadline, now)
-                or not queue.has_room(flight)
-            ):
-                detail = f"{queue.waiting} queries wait for {self.version}: this one would be answered too late"
-                flight.fail("overload", detail)
-                return False
+        waiting = queue.waiting
+        if waiting and (
+            waiting >= self._queue_limit
+            or self._outlook.is_surplus(waiting, flight.deadline, now)
+            or queue.bytes + len(flight.input) > QUEUE_BYTES
+        ):
+            detail = f"{waiting} queries wait for {self.version}: this one would be answered too late"
+            flight.fail("overload", detail)
+            return False
         queue.push(flight)
         return True
 
@@ -134,6 +133,7 @@ class ServedModel:
         """Has free replicas take what waits."""
         if not self.queue.waiting or (self._delay is not None and self._holds_back(self._delay, now)):
             return
+        self._drop_hopeless(now)
         late: list[Flight] = []
         for replica, flights, too_late in assign(self.queue, self.replicas, now):
             if flights:

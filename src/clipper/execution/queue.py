@@ -22,26 +22,22 @@ Entry = tuple[float, int, Flight]
 class DeadlineQueue:
     """Earliest deadline first, over all applications of a model version; first come first served among equals.
 
-    ``waiting`` is their number. A flight that is over before its turn only leaves its place: places are cleared once
-    most of them are empty.
+    ``waiting`` is their number, ``bytes`` the size of their inputs. A flight that is over before its turn only leaves
+    its place: places are cleared once most of them are empty.
     """
 
-    __slots__ = ("_bytes", "_heap", "_sequence", "waiting")
+    __slots__ = ("_heap", "_sequence", "bytes", "waiting")
 
     def __init__(self) -> None:
         self._heap: list[Entry] = []
         self._sequence = 0
-        self._bytes = 0
+        self.bytes = 0
         self.waiting = 0
-
-    def has_room(self, flight: Flight) -> bool:
-        """Whether the inputs that wait, with this one, are within the bound in bytes; one alone always is."""
-        return not self.waiting or self._bytes + len(flight.input) <= QUEUE_BYTES
 
     def push(self, flight: Flight) -> None:
         self._sequence = sequence = self._sequence + 1
         self.waiting += 1
-        self._bytes += len(flight.input)
+        self.bytes += len(flight.input)
         flight.queued = True
         heappush(self._heap, (flight.deadline, sequence, flight))
 
@@ -84,7 +80,7 @@ class DeadlineQueue:
                 batch.append(flight)
             heappop(heap)
         self.waiting -= len(batch)
-        self._bytes -= size
+        self.bytes -= size
         return batch
 
     def expired(self, now: float) -> list[Flight]:
@@ -109,4 +105,4 @@ class DeadlineQueue:
     def _leave(self, flight: Flight) -> None:
         flight.queued = False
         self.waiting -= 1
-        self._bytes -= len(flight.input)
+        self.bytes -= len(flight.input)

@@ -23,6 +23,7 @@ BODY: Final = 3  # a body whose head has been examined
 SHUT: Final = 4  # nothing: there will be no further request
 
 _SLASH: Final = ord("/")
+_MANY_PARTS: Final = 1024  # small ones would take much more room than what they hold
 
 
 class RequestReader:
@@ -51,6 +52,9 @@ class RequestReader:
         self._version = ""
         self._now = 0.0
         self._read_bytes = 0
+        self._parts: list[bytes] = []  # of the body, joined at its end: to let it grow would copy it again and again
+        self._joined = 0  # how many of these were many small ones
+        self._body_size = 0
         self._body_bytes = 0  # of the body, up to the last read
         self._overhead = 0  # bytes of a head (or within a body, of none of it) in the reads since it began
 
@@ -79,6 +83,7 @@ class RequestReader:
         """Takes no further request, be it begun."""
         self.phase = SHUT
         self._exchange = None
+        self._parts.clear()
         self.expects_continue = False
 
     def close(self) -> None:
@@ -112,15 +117,13 @@ class RequestReader:
         self.phase = HEADED
 
     def on_body(self, part: bytes) -> None:
-        exchange = self._exchange
-        assert exchange is not None
-        if not exchange.body:
-            exchange.body = part
-        elif isinstance(exchange.body, bytearray):
-            exchange.body += part
-        else:
-            exchange.body = bytearray(exchange.body) + part
-        if len(exchange.body) > self._limits.body_bytes:
+        parts = self._parts
+        parts.append(part)
+        if len(parts) - self._joined >= _MANY_PARTS:
+            parts[self._joined :] = [b"".join(parts[self._joined :])]
+            self._joined += 1
+        self._body_size += len(part)
+        if self._body_size > self._limits.body_bytes:
             raise self._body_refusal()
 
     def on_message_complete(self) -> None:
@@ -130,6 +133,11 @@ class RequestReader:
         exchange = self._exchange
         assert exchange is not None
         self._exchange = None
+        parts = self._parts
+        if parts:
+            exchange.body = parts[0] if len(parts) == 1 else b"".join(parts)
+            self._parts = []
+            self._body_size = self._joined = 0
         self.since = self._now
         if parser.should_keep_alive() and not self.one_more:
             self.phase = IDLE
@@ -149,12 +157,12 @@ class RequestReader:
             return
         elif self.phase == HEADED:
             self._begin_body(exchange)
-        elif len(exchange.body) > self._body_bytes:
+        elif self._body_size > self._body_bytes:
             self._overhead = 0
             self.expects_continue = False
         else:  # extensions of a chunk, or headers behind the body
             self._overhead += self._read_bytes
-        self._body_bytes = len(exchange.body) if exchange else 0
+        self._body_bytes = self._body_size
         self._bound_head(self._overhead)
 
     def _begin_body(self, exchange: Exchange) -> None:
@@ -164,7 +172,7 @@ class RequestReader:
         if int(exchange.header(b"content-length") or b"0") > self._limits.body_bytes:
             raise self._body_refusal()
         expected = (exchange.header(b"expect") or b"").lower() == b"100-continue"
-        self.expects_continue = expected and not exchange.body and not self.http_1_0
+        self.expects_continue = expected and not self._parts and not self.http_1_0
 
     def _check_version(self) -> None:
         # Once a connection: a client doesn't change its protocol.

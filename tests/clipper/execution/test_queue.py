@@ -73,17 +73,15 @@ def test_a_batch_is_bounded_in_bytes_but_never_empty() -> None:
     assert len(queue.take(10)) == 1
 
 
-def test_the_inputs_that_wait_are_bounded_in_bytes() -> None:
+def test_the_size_of_the_inputs_that_wait_is_known() -> None:
     queue = DeadlineQueue()
-    large = flight(1.0, bytes(queue_module.QUEUE_BYTES + 1))
-    assert queue.has_room(large), "alone it must be possible"
-    queue.push(flight(1.0, bytes(10)))
-    assert not queue.has_room(large)
-    rest = flight(2.0, bytes(queue_module.QUEUE_BYTES - 10))
-    assert queue.has_room(rest)
-    queue.push(rest)
-    assert not queue.has_room(flight(3.0))
+    flights = [flight(float(n), bytes(10**n)) for n in range(4)]
+    for each in flights:
+        queue.push(each)
+    assert queue.bytes == 1111
     queue.take(1)
-    assert queue.has_room(flight(3.0))
+    assert queue.bytes == 1110
+    queue.discard(flights[1])
+    assert queue.bytes == 1100
     list(queue.drain())
-    assert queue.has_room(large)
+    assert queue.bytes == 0

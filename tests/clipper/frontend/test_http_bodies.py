@@ -50,6 +50,20 @@ def test_a_body_of_many_reads_is_whole():
     run(scenario())
 
 
+def test_a_body_of_thousands_of_tiny_chunks_is_whole():
+    body = bytes(range(256)) * 40
+
+    async def scenario():
+        async with serving(lambda exchange: exchange.reply(200, exchange.body)) as served:
+            client = await served.connect()
+            chunks = b"".join(b"2\r\n%b\r\n" % body[at : at + 2] for at in range(0, len(body), 2))
+            head = b"POST /a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+            for _ in range(2):
+                assert (await client.ask(head + chunks + b"0\r\n\r\n")).body == body
+
+    run(scenario())
+
+
 def test_expect_100_continue():
     async def scenario():
         async with serving(echo) as served:

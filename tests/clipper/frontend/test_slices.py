@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from clipper.errors import JsonError
@@ -41,7 +41,8 @@ def both(input_type: str, body: bytes, slice_bytes: int) -> tuple[Outcome, Outco
     return outcome(lambda: DECODERS[input_type].decode(body)), outcome(lambda: sliced(input_type, body, slice_bytes))
 
 
-TEXT = st.text(max_size=12)
+# What JSON is made of, and characters of one to four bytes, of a surrogate pair, and of half a one.
+TEXT = st.text('a0,:[]{}"\\/\n\x01\x7fäß€\ud800\udc00😀', max_size=12)
 NUMBERS = st.lists(st.integers(-300, 300) | st.floats(allow_nan=False, allow_infinity=False, width=32), max_size=12)
 INPUTS = {
     "doubles": NUMBERS,
@@ -55,7 +56,7 @@ BLANK = st.text(" \t\n\r", max_size=3)
 
 def escaped(text: str) -> str:
     """Each character as JSON can also write it."""
-    units = text.encode("utf-16-be")
+    units = text.encode("utf-16-be", "surrogatepass")
     return '"' + "".join(f"\\u{units[i]:02x}{units[i + 1]:02x}" for i in range(0, len(units), 2)) + '"'
 
 
@@ -80,6 +81,7 @@ def well_formed(draw: st.DrawFn, input_type: str) -> str:
     return draw(BLANK) + "{" + ",".join(members) + "}" + draw(BLANK)
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # it counts the time of a busy machine
 @given(st.data(), st.sampled_from(sorted(INPUTS)), SIZES)
 def test_what_is_well_formed(data: st.DataObject, input_type: str, slice_bytes: int) -> None:
     body = data.draw(well_formed(input_type)).encode(errors="surrogatepass")
@@ -87,6 +89,7 @@ def test_what_is_well_formed(data: st.DataObject, input_type: str, slice_bytes: 
     assert in_slices == plain if isinstance(plain, PredictRequest) else isinstance(in_slices, str)
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # it counts the time of a busy machine
 @given(st.data(), st.sampled_from(sorted(INPUTS)), SIZES)
 def test_what_is_damaged(data: st.DataObject, input_type: str, slice_bytes: int) -> None:
     body = bytearray(data.draw(well_formed(input_type)).encode(errors="surrogatepass"))
