@@ -2,13 +2,11 @@
 
 import http.client
 import os
-import signal
 import socket
 import struct
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 
 import pytest
 
@@ -16,25 +14,13 @@ from clipper.execution.hedging import HEDGE_SHARE
 from tests.clipper_admin.managers.polling import eventually
 from tests.integration.load import Load
 from tests.integration.models import noting, slow
+from tests.integration.processes import pids_of_replicas, stopped
 from tests.integration.rest import ask, ask_batch, metrics, outputs, post
 
 pytestmark = pytest.mark.cluster
 
 FIRST_CREDIT = 16
 """Queries that may be sent twice before any was sent once."""
-
-
-def pids_of(clipper, name):
-    return [each.pid for each in clipper.cm.process_table() if each.program.startswith(f"{name}_")]
-
-
-@contextmanager
-def stopped(pid):
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(pid, signal.SIGCONT)
 
 
 def of_model(query_addr, name):
@@ -56,7 +42,7 @@ def test_a_replica_that_hangs_under_load_makes_nobody_late(clipper, serve, query
     """Its batch is sent to the other one as well; it goes back to work after that, and nothing is answered twice."""
     name = serve(slow(0.005), num_replicas=2, slo=2_000_000)
     connected(query_addr, name, 2)
-    one, other = pids_of(clipper, name)
+    one, other = pids_of_replicas(clipper, name)
     with Load(query_addr, name) as load:
         wait_for_answers(load, 200)
         with stopped(one):
@@ -91,7 +77,7 @@ def test_a_query_that_nobody_waits_for_is_not_worked_on(clipper, serve, query_ad
     """Behind a replica that hangs: of those whose client has left it gets what it was sent before, and no more."""
     name = serve(noting(str(tmp_path / "seen")), batch_size=1, slo=20_000_000)
     assert outputs([ask(query_addr, name, [-1.0])]) == [-1]
-    (pid,) = pids_of(clipper, name)
+    (pid,) = pids_of_replicas(clipper, name)
     with stopped(pid):
         clients = [http.client.HTTPConnection(query_addr) for _ in range(40)]
         for number, client in enumerate(clients):
@@ -113,7 +99,6 @@ def of_unequal_replicas(path):
     """The second replica takes four times as long; each notes what it answered in a file of its own."""
 
     def answer(xs):
-        import os
         import time
 
         number = int(os.environ["CLIPPER_REPLICA_ID"])

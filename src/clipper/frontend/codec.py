@@ -123,9 +123,10 @@ class PredictDecoder:
             parsed = self.parse(body)
         except UNREADABLE as error:
             raise self.refusal(error, body) from None
+        if parsed.input and parsed.input_batch is None:  # the usual one, straight through
+            user_id = parsed.uid if parsed.user_id is None else parsed.user_id
+            return PredictRequest([self.to_bytes(parsed.input)], False, parsed.version, user_id)
         check_inputs(parsed)
-        if parsed.input_batch is None:
-            return as_request(parsed, [self.to_bytes(parsed.input)])
         return as_request(parsed, list(map(self.to_bytes, parsed.input_batch)))
 
     def refusal(self, error: Exception, body: bytes | bytearray, text: str = "") -> JsonError:

@@ -193,7 +193,7 @@ def answer_all(stage: Stage, replica: Replica, link: RecordingLink) -> None:
 
 
 def test_a_replica_four_times_slower_does_its_share_and_makes_nobody_late() -> None:
-    """Queries come all the time, as many as both can answer: each is given what it finishes in time."""
+    """Queries come all the time, more than the quick one can answer alone: each is given what it finishes in time."""
     stage = Stage(cache_bytes=0, batch_size=1)
     ends = [stage.join(0), stage.join(1)]
     for replica, _ in ends:
@@ -208,15 +208,15 @@ def test_a_replica_four_times_slower_does_its_share_and_makes_nobody_late() -> N
                 stage.answer(replica, link, 0.0)
                 done[place] += 1
         stage.executor.ring(stage.now)
-        if tick % 4 == 0:
+        if tick % 10 in (0, 3, 7):
             waiters.append(stage.submit(b"%d" % tick))
             stage.flush()
         for place, (replica, _) in enumerate(ends):
             if replica.outstanding and busy[place] <= stage.now:
                 busy[place] = stage.now + costs[place]
     assert not any(each.failures for each in waiters)
-    assert done[0] >= 700
-    assert sum(bool(each.outputs) for each in waiters) >= 990
+    assert sum(done) == sum(bool(each.outputs) for each in waiters) >= 1190
+    assert done[1] >= 190
 
 
 def test_another_way_of_batching_under_way_loses_and_repeats_nothing() -> None:
