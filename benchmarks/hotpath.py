@@ -67,6 +67,9 @@ class Sink(asyncio.Transport):
     def get_write_buffer_size(self) -> int:
         return 0
 
+    def is_closing(self) -> bool:
+        return False
+
 
 class Container(Sink):
     """The other end of a container's connection: keeps each batch's answer, to be fed back."""

@@ -13,14 +13,14 @@ SOURCE = Path(__file__).parent.parent / "src"
 FILES = sorted(SOURCE.rglob("*.py"))
 
 LAYERS = [
-    {"types", "errors", "fragments", "config", "process", "histogram", "snapshot", "metrics"},
+    {"types", "errors", "fragments", "config", "process", "histogram", "snapshot", "metrics", "sockets"},
     {"store", "rpc"},
     {"execution", "selection", "catalog"},
     {"query"},
     {"processor"},
     {"frontend", "management"},
 ]
-GROUND_FLOOR = ["errors", "types", "fragments", "config", "process", "histogram", "snapshot", "metrics"]
+GROUND_FLOOR = ["errors", "types", "fragments", "config", "process", "histogram", "snapshot", "metrics", "sockets"]
 DECIDING = [
     "clipper/execution",
     "clipper/selection",

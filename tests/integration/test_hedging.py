@@ -67,12 +67,7 @@ def kill(client):
     client.close()
 
 
-HALF_CLOSED = pytest.mark.xfail(reason="the end of a client's sending is not taken for its leaving", strict=True)
-
-
-@pytest.mark.parametrize(
-    "leave", [kill, pytest.param(http.client.HTTPConnection.close, marks=HALF_CLOSED)], ids=["killed", "closed"]
-)
+@pytest.mark.parametrize("leave", [kill, http.client.HTTPConnection.close], ids=["killed", "closed"])
 def test_a_query_that_nobody_waits_for_is_not_worked_on(clipper, serve, query_addr, tmp_path, leave):
     """Behind a replica that hangs: of those whose client has left it gets what it was sent before, and no more."""
     name = serve(noting(str(tmp_path / "seen")), batch_size=1, slo=20_000_000)

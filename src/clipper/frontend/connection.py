@@ -13,6 +13,7 @@ from clipper.frontend.exchange import Exchange, encode_answer
 from clipper.frontend.heads import KnownHeads
 from clipper.frontend.limits import Limits
 from clipper.frontend.reader import BODY, IDLE, SHUT, RequestReader
+from clipper.sockets import DirectWriter
 
 Handler = Callable[[Exchange], None]
 
@@ -45,6 +46,7 @@ class Connection(asyncio.BufferedProtocol):
     """
 
     _transport: asyncio.Transport
+    _write: Callable[[bytes], None]
 
     def __init__(self, server: Server) -> None:
         self._server = server
@@ -72,6 +74,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        self._write = DirectWriter(self._transport).write
         self._last_read = self._reader.since = self._time()
         refusal = self._server.admit(self)
         if refusal is not None:
@@ -79,11 +82,14 @@ class Connection(asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._closing = True
+        self._abandon_all()
+        self._reader.close()
+        self._server.forget(self)
+
+    def _abandon_all(self) -> None:
         for exchange in self._waiting:
             exchange.abandon()
         self._waiting.clear()
-        self._reader.close()
-        self._server.forget(self)
 
     def get_buffer(self, sizehint: int) -> memoryview:
         return self._head_buffer if self._reader.phase < BODY else self._body_buffer
@@ -130,13 +136,11 @@ class Connection(asyncio.BufferedProtocol):
             self._known_heads.learn(data, taken[0])
 
     def eof_received(self) -> bool:
-        """A client may end its sending and still get its answers."""
+        """A client that ends its sending has gone: so do all that close, and those who only half close look alike."""
         self._reader.stop()
         self._surplus = 0
-        if self._waiting:
-            self._waiting[-1].last = True
-        else:
-            self._close()
+        self._abandon_all()
+        self._close()
         return True
 
     def pause_writing(self) -> None:
@@ -187,15 +191,15 @@ class Connection(asyncio.BufferedProtocol):
     def _flush(self) -> None:
         out = self._out
         if len(out) == 1:
-            self._transport.write(out.pop())
+            self._write(out.pop())
         elif out:
-            self._transport.write(b"".join(out))
+            self._write(b"".join(out))
             out.clear()
         if self._ending:
             self._close()
         elif self._reader.expects_continue and not self._waiting and self._reader.phase == BODY:
             self._reader.expects_continue = False
-            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self._write(b"HTTP/1.1 100 Continue\r\n\r\n")
         if self._paused:
             self._resume()
 

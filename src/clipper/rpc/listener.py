@@ -12,6 +12,7 @@ from typing import Protocol, cast
 
 from clipper.rpc import wire
 from clipper.rpc.wire import Frame, FrameReader, Hello, Kind, Outcome, WireError
+from clipper.sockets import DirectWriter
 
 log = logging.getLogger(__name__)
 
@@ -57,13 +58,14 @@ class ContainerConnection(asyncio.Protocol):
         self._joined = False
         self._name = "a container that has not said hello"
         self._transport: asyncio.Transport | None = None
+        self._writer: DirectWriter | None = None
         self._patience: asyncio.TimerHandle | None = None
 
     # -- as a Link -------------------------------------------------------------------------------------------------
 
     def send_batch(self, batch_id: int, inputs: list[bytes], budget_micros: int) -> None:
-        if self._transport is not None:
-            self._transport.write(wire.encode_batch(batch_id, inputs, budget_micros))
+        if self._writer is not None:
+            self._writer.write(wire.encode_batch(batch_id, inputs, budget_micros))
 
     def close(self, reason: str) -> None:
         log.warning("closing the connection of %s: %s", self._name, reason)
@@ -76,6 +78,7 @@ class ContainerConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports are not asyncio.Transport by inheritance, only by what they do.
         self._transport = cast(asyncio.Transport, transport)
+        self._writer = DirectWriter(self._transport)
         self._open.add(self)
         _keep_alive(self._transport)
         loop = asyncio.get_running_loop()
@@ -90,7 +93,7 @@ class ContainerConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._open.discard(self)
-        self._transport = None
+        self._transport = self._writer = None
         if self._patience is not None:
             self._patience.cancel()
         if self._joined:

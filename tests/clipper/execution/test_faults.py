@@ -204,7 +204,7 @@ def test_a_replica_four_times_slower_does_its_share_and_makes_nobody_late() -> N
     for tick in range(4000):
         stage.now = start + tick * 0.001
         for place, (replica, link) in enumerate(ends):
-            if replica.outstanding and busy[place] <= stage.now:
+            if replica.outstanding and busy[place] <= stage.now + 1e-9:
                 stage.answer(replica, link, 0.0)
                 done[place] += 1
         stage.executor.ring(stage.now)
@@ -212,7 +212,7 @@ def test_a_replica_four_times_slower_does_its_share_and_makes_nobody_late() -> N
             waiters.append(stage.submit(b"%d" % tick))
             stage.flush()
         for place, (replica, _) in enumerate(ends):
-            if replica.outstanding and busy[place] <= stage.now:
+            if replica.outstanding and busy[place] <= stage.now + 1e-9:
                 busy[place] = stage.now + costs[place]
     assert not any(each.failures for each in waiters)
     assert sum(done) == sum(bool(each.outputs) for each in waiters) >= 1190

@@ -152,6 +152,9 @@ class RecordedTransport(asyncio.Transport):
     def resume_reading(self) -> None:
         self.paused = False
 
+    def is_closing(self) -> bool:
+        return self.ended
+
     def get_write_buffer_size(self) -> int:
         return 0
 
