@@ -123,7 +123,7 @@ class Frontend:
     def turn(self, requests: list[bytes]) -> None:
         """One request on each of as many connections, then all batches it takes to answer them."""
         for client, request in zip(self.clients, requests, strict=False):
-            _receive(client, request)
+            client.data_received(request)  # type: ignore[attr-defined]
         self.executor.flush(time.monotonic())
         while self.container.answers:
             answers, self.container.answers = self.container.answers, []
@@ -133,14 +133,6 @@ class Frontend:
     @property
     def responses(self) -> int:
         return sum(sink.writes for sink in self.sinks)
-
-
-def _receive(client: object, request: bytes) -> None:
-    if isinstance(client, asyncio.BufferedProtocol):
-        client.get_buffer(-1)[: len(request)] = request
-        client.buffer_updated(len(request))
-    else:
-        client.data_received(request)  # type: ignore[attr-defined]
 
 
 def requests(first: int, connections: int) -> list[bytes]:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Final, Protocol, cast
 
 from clipper.errors import ClipperError, InternalError, RequestTimeout
-from clipper.frontend.exchange import Exchange, encode_answer
+from clipper.frontend.exchange import Exchange, as_clipper_error, encode_answer
 from clipper.frontend.heads import KnownHeads
 from clipper.frontend.limits import Limits
 from clipper.frontend.reader import BODY, IDLE, SHUT, RequestReader
@@ -19,26 +19,25 @@ Handler = Callable[[Exchange], None]
 
 _log = logging.getLogger(__name__)
 
-# One read may bring many requests: a smaller one, fewer of them beyond the bound.
-_HEAD_READ_BYTES: Final = 16_384
+# How much of a read is looked at before the bound on unanswered requests is; of a body, more.
+_SLICE_BYTES: Final = 16_384
+_BODY_SLICE_BYTES: Final = 65_536
 
 
 class Server(Protocol):
-    """The server of a connection, as the connection sees it."""
+    """The server of a connection, as that sees it. ``count`` is told the status of each answer."""
 
     handler: Handler
     limits: Limits
     loop: asyncio.AbstractEventLoop
-    read_buffer: memoryview
     known_heads: KnownHeads
     count: Callable[[int], None]
-    """Told the status of each answer."""
 
     def admit(self, connection: Connection) -> ClipperError | None: ...
     def forget(self, connection: Connection) -> None: ...
 
 
-class Connection(asyncio.BufferedProtocol):
+class Connection(asyncio.Protocol):
     """The server's side of one client's connection.
 
     It ends in steps: ``_reader`` is shut (no further request), ``_ending`` (the last answer is made), ``_closing``
@@ -52,8 +51,6 @@ class Connection(asyncio.BufferedProtocol):
         self._server = server
         self._limits = server.limits
         self._handler = server.handler
-        self._head_buffer = server.read_buffer[:_HEAD_READ_BYTES]
-        self._body_buffer = server.read_buffer
         self._known_heads = server.known_heads
         self._time = server.loop.time
         self._count = server.count
@@ -62,6 +59,7 @@ class Connection(asyncio.BufferedProtocol):
         self._waiting: deque[Exchange] = deque()  # without an answer, or behind one without; in order of arrival
         self._out: list[bytes] = []  # answers not yet given to the transport
         self._reading = False  # within a read, at whose end _out is written
+        self._held = b""  # read, but not looked at while we don't read
         self._paused = False  # we don't read
         self._stalled = False  # the client doesn't read
         self._ending = False
@@ -86,26 +84,17 @@ class Connection(asyncio.BufferedProtocol):
         self._reader.close()
         self._server.forget(self)
 
-    def _abandon_all(self) -> None:
-        for exchange in self._waiting:
-            exchange.abandon()
-        self._waiting.clear()
-
-    def get_buffer(self, sizehint: int) -> memoryview:
-        return self._head_buffer if self._reader.phase < BODY else self._body_buffer
-
-    def buffer_updated(self, nbytes: int) -> None:
+    def data_received(self, data: bytes) -> None:
         self._last_read = now = self._time()
         reader = self._reader
         if reader.phase == SHUT:
-            self._discard(nbytes)
+            self._discard(len(data))
             return
         self._reading = True
-        if reader.phase == IDLE and nbytes <= _HEAD_READ_BYTES:
-            data = bytes(self._head_buffer[:nbytes])
+        if reader.phase == IDLE and len(data) <= _SLICE_BYTES:
             body_at = data.find(b"\r\n\r\n") + 4
             head = self._known_heads.get(data[:body_at])
-            if head is None or head.size != nbytes or reader.one_more:
+            if head is None or head.size != len(data) or reader.one_more:
                 self._read_unknown(data, now)
             else:
                 reader.since = now
@@ -113,19 +102,33 @@ class Connection(asyncio.BufferedProtocol):
                 exchange.body = data[body_at:]
                 self._serve(exchange)
         else:
-            self._read(self._body_buffer[:nbytes], now)
+            self._read_in_slices(memoryview(data), now)
         self._reading = False
         if self._out or self._ending or reader.expects_continue:
             self._flush()
         if len(self._waiting) >= self._limits.pipeline:
             self._pause()
 
+    def _read_in_slices(self, data: memoryview, now: float) -> None:
+        """One read may bring thousands of requests: what is too much for now, or for the client, is held back."""
+        while data and self._reader.phase != SHUT:
+            if self._stalled or len(self._waiting) >= self._limits.pipeline:
+                self._held = bytes(data)
+                self._pause()
+                return
+            size = _BODY_SLICE_BYTES if self._reader.phase == BODY else _SLICE_BYTES
+            self._read(data[:size], now)
+            self._write_out()
+            data = data[size:]
+        if data:
+            self._discard(len(data))
+
     def _read(self, data: memoryview | bytes, now: float) -> None:
         try:
             self._reader.feed(data, now)
         except Exception as error:
             self._surplus = 1  # there may be more
-            self._refuse(_as_clipper_error(error))
+            self._refuse(as_clipper_error(error))
 
     def _read_unknown(self, data: bytes, now: float) -> None:
         """Reads what begins with a head that was not seen before, and keeps it in mind if that is of use."""
@@ -151,6 +154,11 @@ class Connection(asyncio.BufferedProtocol):
     def resume_writing(self) -> None:
         self._stalled = False
         self._resume()
+
+    def _abandon_all(self) -> None:
+        for exchange in self._waiting:
+            exchange.abandon()
+        self._waiting.clear()
 
     # -- requests and answers
 
@@ -188,13 +196,16 @@ class Connection(asyncio.BufferedProtocol):
         if not self._reading:
             self._flush()
 
-    def _flush(self) -> None:
+    def _write_out(self) -> None:
         out = self._out
         if len(out) == 1:
             self._write(out.pop())
         elif out:
             self._write(b"".join(out))
             out.clear()
+
+    def _flush(self) -> None:
+        self._write_out()
         if self._ending:
             self._close()
         elif self._reader.expects_continue and not self._waiting and self._reader.phase == BODY:
@@ -220,7 +231,11 @@ class Connection(asyncio.BufferedProtocol):
         if self._paused and not self._stalled and len(self._waiting) <= self._limits.pipeline // 2:
             self._paused = False
             self._reader.since = self._time()  # the client could not send
-            self._transport.resume_reading()
+            held, self._held = self._held, b""
+            if held:
+                self.data_received(held)
+            if not self._paused:
+                self._transport.resume_reading()
 
     # -- the end
 
@@ -260,9 +275,8 @@ class Connection(asyncio.BufferedProtocol):
             self._close()
             return
         self._surplus = 1
-        part, seconds = (
-            ("body", self._limits.content_seconds) if phase == BODY else ("headers", self._limits.header_seconds)
-        )
+        limits = self._limits
+        part, seconds = ("body", limits.content_seconds) if phase == BODY else ("headers", limits.header_seconds)
         self._refuse(RequestTimeout(f"the {part} did not come within {seconds:g} seconds: send the request again"))
 
     def _close(self) -> None:
@@ -282,10 +296,3 @@ class Connection(asyncio.BufferedProtocol):
         self._surplus += size
         if self._surplus > self._limits.linger_bytes:
             self.abort()
-
-
-def _as_clipper_error(error: Exception) -> ClipperError:
-    if isinstance(error, ClipperError):
-        return error
-    _log.error("a request could not be read", exc_info=error)
-    return InternalError("the query frontend failed to read the request: its log holds the traceback")

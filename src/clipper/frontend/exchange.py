@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import functools
 import http
+import logging
 from typing import Final, Protocol
+
+from clipper.errors import ClipperError, InternalError
 
 Body = bytes | bytearray | memoryview
 
+_log = logging.getLogger(__name__)
 _KNOWN_STATUSES: Final = {int(each): each.phrase for each in http.HTTPStatus}
 
 
@@ -117,3 +121,11 @@ def encode_answer(exchange: Exchange, answer: Answer, connection_header: bytes) 
 def _response_start(status: int, content_type: bytes) -> bytes:
     phrase = _KNOWN_STATUSES.get(status, "").encode()
     return b"HTTP/1.1 %d %b\r\nContent-Type: %b\r\nContent-Length: " % (status, phrase, content_type)
+
+
+def as_clipper_error(error: Exception) -> ClipperError:
+    """What a client is answered that has met ``error``; one that is not meant for clients is logged."""
+    if isinstance(error, ClipperError):
+        return error
+    _log.error("a request could not be read", exc_info=error)
+    return InternalError("the query frontend failed to read the request: its log holds the traceback")

@@ -14,7 +14,6 @@ from clipper.frontend.limits import Limits
 
 __all__ = ["Exchange", "Handler", "HttpServer", "Limits"]
 
-_READ_BYTES: Final = 65_536
 _LONGEST_SWEEP_PERIOD: Final = 1.0
 
 
@@ -36,8 +35,6 @@ class HttpServer:
         self.limits = limits
         self.loop = loop
         self.count = count
-        # All connections read into this one buffer: what it holds is parsed before the next read.
-        self.read_buffer = memoryview(bytearray(_READ_BYTES))
         self.known_heads = KnownHeads()
         self._connections: set[Connection] = set()
         self._draining = False
@@ -51,7 +48,7 @@ class HttpServer:
         """How many connections are open."""
         return len(self._connections)
 
-    def protocol(self) -> asyncio.BufferedProtocol:
+    def protocol(self) -> asyncio.Protocol:
         """The protocol of a new connection: give this method to ``loop.create_server``."""
         return Connection(self)
 

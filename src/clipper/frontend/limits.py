@@ -13,7 +13,7 @@ class Limits:
     ``header_seconds`` is the time to send them, and the time a connection may idle between requests;
     ``content_seconds`` the time to send a body, and to read an answer. Times are kept to within a second. At
     ``pipeline`` unanswered requests a connection is read no further until half of them are answered; those that
-    the last read, of at most 16 KiB, has brought beyond that are still taken.
+    the last 16 KiB have brought beyond that are still taken.
     """
 
     body_bytes: int = 32 * 1024 * 1024

@@ -199,8 +199,5 @@ def recorded(
 
 def feed(connection: Connection, data: bytes) -> None:
     """One read of ``data``, or as many as its size takes."""
-    while data:
-        buffer = connection.get_buffer(-1)
-        part, data = data[: len(buffer)], data[len(buffer) :]
-        buffer[: len(part)] = part
-        connection.buffer_updated(len(part))
+    for start in range(0, len(data), 262_144):
+        connection.data_received(data[start : start + 262_144])
