@@ -17,6 +17,8 @@ from benchmarks.load import Load
 from benchmarks.peers import SYSTEMS
 
 OURS = "clipper"
+SET_UPS = (OURS, "clipper_2")
+"""Ours with one query frontend and with two: peers, too, are set up to use both cores where that is faster."""
 COMPARED = ("sum", "no-op-784")
 """Workloads that every system runs; the others have a report of their own."""
 
@@ -59,9 +61,9 @@ class Run:
         wanted = (workload, connections, system)
         return {s.round: s.load for s in self.samples if (s.workload, s.connections, s.system) == wanted}
 
-    def ratios(self, workload: str, connections: int, peer: str) -> list[float]:
+    def ratios(self, workload: str, connections: int, peer: str, ours_is: str = OURS) -> list[float]:
         """Our throughput over that of the peer, in each round that has both."""
-        ours, theirs = (self.loads(workload, connections, system) for system in (OURS, peer))
+        ours, theirs = (self.loads(workload, connections, system) for system in (ours_is, peer))
         return [ours[r].good_rate / theirs[r].good_rate for r in ours if r in theirs and theirs[r].good_rate]
 
 
@@ -123,20 +125,23 @@ class Target:
     and_p99: bool = False
 
     def row(self, run: Run) -> Sequence[Cell] | None:
-        found = run.ratios(self.workload, self.connections, self.peer)
-        if not found:
+        found = [run.ratios(self.workload, self.connections, self.peer, ours) for ours in SET_UPS]
+        if not any(found):
             return None
-        reached = statistics.median(found) >= self.least and not (self.and_p99 and self._slower_p99(run))
+        reached = any(self._is_reached(run, ours) for ours in SET_UPS)
         what = f"{self.workload}, {self.connections} connections, against {SYSTEMS[self.peer].title}"
         least = f"{self.least:.2f}" + (" and a lower p99" if self.and_p99 else "")
-        return what, least, spread(found), "yes" if reached else "no"
+        return what, least, *map(spread, found), "yes" if reached else "no"
 
-    def _slower_p99(self, run: Run) -> bool:
+    def _is_reached(self, run: Run, ours_is: str) -> bool:
+        found = run.ratios(self.workload, self.connections, self.peer, ours_is)
+        if not found or statistics.median(found) < self.least:
+            return False
         ours, theirs = (
             median_of(run.loads(self.workload, self.connections, name).values(), lambda load: load.p99)
-            for name in (OURS, self.peer)
+            for name in (ours_is, self.peer)
         )
-        return ours >= theirs
+        return ours < theirs or not self.and_p99
 
 
 TARGETS = [
@@ -157,22 +162,26 @@ TARGETS = [
 
 
 MOST_LOW_LOAD = 1.5
-"""What our p50 at one connection may be, as a multiple of the prototype's, which is the bare two-process way."""
+"""What our p50 at one connection may be, as a multiple of that of the bare two-process echo."""
 
 
 def low_load_row(run: Run) -> Sequence[Cell] | None:
-    ours, theirs = (run.loads("sum", 1, system) for system in (OURS, "prototype"))
-    found = [ours[r].p50 / theirs[r].p50 for r in ours if r in theirs]
-    if not found:
+    theirs = run.loads("sum", 1, "relay")
+    found = []
+    for system in SET_UPS:
+        ours = run.loads("sum", 1, system)
+        found.append([ours[r].p50 / theirs[r].p50 for r in ours if r in theirs])
+    if not any(found):
         return None
-    reached = "yes" if statistics.median(found) <= MOST_LOW_LOAD else "no"
-    return "sum, 1 connection: p50 to that of the prototype", f"at most {MOST_LOW_LOAD}", spread(found), reached
+    reached = "yes" if any(each and statistics.median(each) <= MOST_LOW_LOAD for each in found) else "no"
+    what = "sum, 1 connection: p50 to that of the bare two-process echo"
+    return what, f"at most {MOST_LOW_LOAD}", *map(spread, found), reached
 
 
 def targets_table(run: Run) -> Table:
     """Throughput over that of each system, and the latency at low load."""
     rows = [*(target.row(run) for target in TARGETS), low_load_row(run)]
-    head = ("throughput to that of another", "at least", "found", "reached")
+    head = ("throughput to that of another", "at least", "one frontend", "two frontends", "reached")
     return Table("What it must reach", head, [row for row in rows if row is not None])
 
 

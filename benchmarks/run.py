@@ -26,7 +26,7 @@ from benchmarks.workloads import WORKLOADS
 CONNECTIONS = {"sum": (1, 64, 256), "no-op-784": (64, 256)}
 OTHERWISE = (64,)
 WARM_UP_SECONDS = 2.0
-QUICK_SYSTEMS = ("clipper", "prototype", "echo", "mosec", "fastapi")
+QUICK_SYSTEMS = ("clipper", "clipper_2", "prototype", "relay", "echo", "mosec", "fastapi")
 QUICK_WORKLOADS = ("sum", "no-op-784")
 
 

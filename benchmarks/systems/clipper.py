@@ -1,4 +1,4 @@
-"""Clipper: one query frontend and one replica, batches learned, cache off. Run as a process."""
+"""Clipper: one query frontend (or ``BENCH_FRONTENDS``), one replica, batches learned, cache off. Run as a process."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ def main() -> None:
     serving = workload()
     with tempfile.TemporaryDirectory() as home:
         connection = ClipperConnection(LocalContainerManager("bench", port(), 0, 0, home=home))
-        connection.start_clipper(cache_size=0)
+        frontends = int(os.environ.get("BENCH_FRONTENDS", "1"))
+        connection.start_clipper(cache_size=0, num_frontend_replicas=frontends)
         try:
             slo_micros = int(os.environ.get("BENCH_SLO_MICROS", serving.slo_micros))
             connection.register_application("bench", serving.input_type, "-1.0", slo_micros)
