@@ -86,7 +86,7 @@ class Processor:
         models = app.models if models is None else models
         if app.ensemble and models:
             return self._ask_several(lane, data, answer, arrived, models)
-        query = Query(self._ids.take(), lane, data, arrived, answer)
+        query = Query(self._ids.take(), lane, arrived, arrived + lane.slo, answer)
         lane.admit(query)
         if models:
             query.flight = self._executor.submit(models[0], data, query.deadline, query, self._clock.time())

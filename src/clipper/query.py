@@ -54,39 +54,35 @@ class Clock(Protocol):
     def call_at(self, when: float, callback: Callable[[], object], /) -> object: ...
 
 
-class Query:
+class Query(msgspec.Struct, eq=False):
     """A question to one model."""
 
-    __slots__ = ("_lane", "answer", "arrived", "data", "deadline", "flight", "id")
-
-    def __init__(self, query_id: int, lane: Lane, data: bytes, arrived: float, answer: Answer) -> None:
-        self.id = query_id
-        self.data = data
-        self.arrived = arrived
-        self.deadline = arrived + lane.slo
-        self.answer: Answer | None = answer
-        self._lane = lane
-        self.flight: Flight | None = None
+    id: int
+    lane: Lane
+    arrived: float
+    deadline: float
+    answer: Answer | None
+    flight: Flight | None = None
 
     def output(self, model: ModelVersion, fragment: bytes) -> None:
         if self.answer is not None:
-            self._lane.answered(self, Prediction(self.id, fragment))
+            self.lane.answered(self, Prediction(self.id, fragment))
 
     def failure(self, model: ModelVersion, reason: str, detail: str) -> None:
         if self.answer is not None:
-            self._lane.defaulted(self, reason, detail)
+            self.lane.defaulted(self, reason, detail)
 
     def give_up(self) -> None:
         """The deadline is there."""
         if self.answer is not None:
-            self._lane.defaulted(self, "deadline", "")
+            self.lane.defaulted(self, "deadline", "")
 
     def abandon(self) -> None:
         """The client has gone: no answer, and no work for one."""
         if self.answer is not None:
-            self._lane.abandoned(self)
+            self.lane.abandoned(self)
             if self.flight is not None:
-                self._lane.executor.forsake(self.flight, self)
+                self.lane.executor.forsake(self.flight, self)
 
 
 class EnsembleQuery:
@@ -99,6 +95,7 @@ class EnsembleQuery:
         "_lane",
         "_missing",
         "_outputs",
+        "_state",
         "answer",
         "arrived",
         "data",
@@ -114,6 +111,7 @@ class EnsembleQuery:
         self.answer: Answer | None = answer
         self._lane = lane
         self._asked: Sequence[Choice] = ()
+        self._state = lane.app.state  # as of when it was asked: links may change meanwhile
         self._missing = 0
         self._outputs: dict[ModelVersion, bytes] = {}
         self._flights: list[Flight] = []
@@ -146,7 +144,7 @@ class EnsembleQuery:
         if self.answer is None:
             return
         app = self._lane.app
-        combined = app.policy.combine(app.state, self.data, self._outputs)
+        combined = app.policy.combine(self._state, self.data, self._outputs)
         if combined is None:
             self._lane.defaulted(self, *self._failure)
         else:

@@ -71,7 +71,7 @@ class Executor:
                 flight.join(waiter, deadline)
                 return flight
         model.metrics.misses += 1
-        flight = Flight(version, data, deadline, now, waiter)
+        flight = Flight(version, data, deadline, now, [waiter])
         if not model.admit(flight, now):
             return None
         if shared:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
+import msgspec
+
 from clipper.types import ModelVersion
 
 
@@ -23,37 +25,23 @@ MAX_TRIES = 3
 """A query whose replica died is sent to another one; but one that killed three is the likely killer."""
 
 
-class Flight:
+class Flight(msgspec.Struct, eq=False):
     """A query on its way through a model: queued, in a batch that a replica works on, or both while it is hedged.
 
     It is over when nobody waits any more. ``shared``: later queries for the same output join it. ``batches`` counts
     the batches in flight that hold it, ``tries`` the replicas that died while they worked on it.
     """
 
-    __slots__ = (
-        "batches",
-        "deadline",
-        "hedged",
-        "input",
-        "model",
-        "queued",
-        "queued_at",
-        "shared",
-        "tries",
-        "waiters",
-    )
-
-    def __init__(self, model: ModelVersion, data: bytes, deadline: float, now: float, waiter: Waiter) -> None:
-        self.model = model
-        self.input = data
-        self.deadline = deadline
-        self.queued_at = now
-        self.queued = False
-        self.shared = False
-        self.hedged = False
-        self.batches = 0
-        self.tries = 0
-        self.waiters = [waiter]
+    model: ModelVersion
+    input: bytes
+    deadline: float
+    queued_at: float
+    waiters: list[Waiter]
+    queued: bool = False
+    shared: bool = False
+    hedged: bool = False
+    batches: int = 0
+    tries: int = 0
 
     def join(self, waiter: Waiter, deadline: float) -> None:
         """One more waits for the same output; the flight is of use until the last of them gives up."""

@@ -21,6 +21,11 @@ BATCH_SHARE = 0.9
 left when it is made: one that found another batch before its own goes into a smaller one."""
 
 
+MARGIN_SHARE, LEAST_MARGIN = 0.1, 0.002
+"""How long before the last moment a delayed batch is sent: a share of the objective, and seconds. Timers ring late,
+and the way to the client takes time, too."""
+
+
 @dataclass(frozen=True, slots=True)
 class ModelSettings:
     """What the registry says of a model version; ``slo`` is the shortest of its applications, in seconds.
@@ -47,6 +52,7 @@ class ServedModel:
         "_arrivals",
         "_budget",
         "_delay",
+        "_delay_margin",
         "_in_flight",
         "_outlook",
         "_queue_limit",
@@ -73,6 +79,7 @@ class ServedModel:
         self._in_flight = 0
         self._outlook = Outlook(self.replicas)
         self._delay: BatchDelay | None = None
+        self._delay_margin = 0.0
         self._arrivals = ArrivalRate(0.0)
         metrics.queue_depth = lambda: self.queue.waiting
         metrics.in_flight = lambda: self._in_flight
@@ -154,7 +161,7 @@ class ServedModel:
             return False
         replica, size = free[0], self.queue.waiting
         available = replica.available(now)
-        slack = head.deadline - available - replica.latency.latest(size + 1)
+        slack = head.deadline - available - replica.latency.latest(size + 1) - self._delay_margin
         waiting = Waiting(
             size, replica.sizer.size(), now - head.queued_at, slack, self._arrivals.at(now), available - now
         )
@@ -225,6 +232,7 @@ class ServedModel:
         settings = self.settings
         if settings is not None:
             self._delay = make_delay(settings.batch_delay_micros) if settings.batch_delay_micros else None
+            self._delay_margin = max(LEAST_MARGIN, settings.slo * MARGIN_SHARE)
             sizer = make_sizer(settings.batching, settings.batch_size, settings.slo * BATCH_SHARE)
             replica.tune(sizer, settings.slo)
             self._outlook.change()

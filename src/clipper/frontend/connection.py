@@ -6,35 +6,19 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
-from typing import Final, Protocol, cast
+from typing import Final, cast
 
 from clipper.errors import ClipperError, InternalError, RequestTimeout
 from clipper.frontend.exchange import Exchange, as_clipper_error, encode_answer
-from clipper.frontend.heads import KnownHeads
-from clipper.frontend.limits import Limits
+from clipper.frontend.host import Host
 from clipper.frontend.reader import BODY, IDLE, SHUT, RequestReader
 from clipper.sockets import DirectWriter
-
-Handler = Callable[[Exchange], None]
 
 _log = logging.getLogger(__name__)
 
 # How much of a read is looked at before the bound on unanswered requests is; of a body, more.
 _SLICE_BYTES: Final = 16_384
 _BODY_SLICE_BYTES: Final = 65_536
-
-
-class Server(Protocol):
-    """The server of a connection, as that sees it. ``count`` is told the status of each answer."""
-
-    handler: Handler
-    limits: Limits
-    loop: asyncio.AbstractEventLoop
-    known_heads: KnownHeads
-    count: Callable[[int], None]
-
-    def admit(self, connection: Connection) -> ClipperError | None: ...
-    def forget(self, connection: Connection) -> None: ...
 
 
 class Connection(asyncio.Protocol):
@@ -47,7 +31,7 @@ class Connection(asyncio.Protocol):
     _transport: asyncio.Transport
     _write: Callable[[bytes], None]
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Host) -> None:
         self._server = server
         self._limits = server.limits
         self._handler = server.handler
@@ -179,8 +163,16 @@ class Connection(asyncio.Protocol):
 
     def answered(self, exchange: Exchange) -> None:
         """Called by an exchange that has got its answer: writes it, and those that waited for it."""
-        waiting = self._waiting
+        waiting, reader = self._waiting, self._reader
         if waiting[0] is not exchange:
+            return
+        special = self._reading or self._paused or exchange.last or reader.http_1_0 or reader.expects_continue
+        if len(waiting) == 1 and not special:
+            waiting.clear()
+            exchange.origin = None
+            assert exchange.answer is not None
+            self._write(encode_answer(exchange, exchange.answer, b""))
+            self._count(exchange.answer[0])
             return
         while waiting and (answer := waiting[0].answer) is not None:
             exchange = waiting.popleft()
@@ -189,7 +181,7 @@ class Connection(asyncio.Protocol):
             if exchange.last:
                 self._ending = True
                 connection_header = b"Connection: close\r\n"
-            elif self._reader.http_1_0:
+            elif reader.http_1_0:
                 connection_header = b"Connection: keep-alive\r\n"
             self._out.append(encode_answer(exchange, answer, connection_header))
             self._count(answer[0])

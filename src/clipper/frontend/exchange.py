@@ -7,6 +7,8 @@ import http
 import logging
 from typing import Final, Protocol
 
+import msgspec
+
 from clipper.errors import ClipperError, InternalError
 
 Body = bytes | bytearray | memoryview
@@ -33,7 +35,7 @@ class Pending(Protocol):
         ...
 
 
-class Exchange:
+class Exchange(msgspec.Struct, eq=False, weakref=True):
     """A complete request, to be answered once with ``reply``, now or later, on the loop it came from.
 
     ``path`` stands without the query string and is not percent-decoded. ``body`` is whole. ``arrived`` is the
@@ -42,41 +44,17 @@ class Exchange:
     connection's own notes.
     """
 
-    __slots__ = (
-        "__weakref__",
-        "answer",
-        "arrived",
-        "body",
-        "closed",
-        "headers",
-        "last",
-        "method",
-        "origin",
-        "path",
-        "pending",
-        "query_string",
-    )
-
-    def __init__(
-        self,
-        origin: Origin,
-        method: bytes,
-        path: bytes,
-        query_string: bytes,
-        headers: dict[bytes, bytes],
-        arrived: float,
-    ) -> None:
-        self.origin: Origin | None = origin
-        self.method = method
-        self.path = path
-        self.query_string = query_string
-        self.headers = headers
-        self.arrived = arrived
-        self.body: bytes | bytearray = b""
-        self.answer: Answer | None = None
-        self.pending: Pending | None = None
-        self.closed = False
-        self.last = False
+    origin: Origin | None
+    method: bytes
+    path: bytes
+    query_string: bytes
+    headers: dict[bytes, bytes]
+    arrived: float
+    body: bytes | bytearray = b""
+    answer: Answer | None = None
+    pending: Pending | None = None
+    closed: bool = False
+    last: bool = False
 
     def header(self, name: bytes) -> bytes | None:
         """The value of a request header; ``name`` in lower case. Of a repeated header, the first."""

@@ -7,9 +7,10 @@ from collections.abc import Callable
 from typing import Final
 
 from clipper.errors import Unavailable
-from clipper.frontend.connection import Connection, Handler
+from clipper.frontend.connection import Connection
 from clipper.frontend.exchange import Exchange
 from clipper.frontend.heads import KnownHeads
+from clipper.frontend.host import Handler
 from clipper.frontend.limits import Limits
 
 __all__ = ["Exchange", "Handler", "HttpServer", "Limits"]

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 
 from clipper.execution.delay import LEAD, ArrivalRate, BatchDelay, Constant, Learned, Waiting, make_delay
 from clipper.execution.latency import LatencyModel
+from tests.clipper.execution.fakes import SUM, Stage, settings
 
 
 def line(fixed: float, slope: float) -> LatencyModel:
@@ -146,3 +148,19 @@ def test_the_rate_is_right_from_the_start_and_follows() -> None:
     for number in range(1, 101):
         rate.observe(0.010 + number / 100, queries=5)
     assert rate.at(1.010) == pytest.approx(500, rel=0.05)
+
+
+def test_a_delay_never_costs_a_query_its_deadline() -> None:
+    stage = Stage(batch_size=1000)
+    stage.executor.configure({SUM: replace(settings(batch_size=1000), batch_delay_micros=3_600_000_000)}, stage.now)
+    replica, link = stage.join()
+    for number in range(3):
+        waiter = stage.submit(b"%d" % number)
+        stage.flush()
+        assert number == 0 or not replica.outstanding, "it waits for more"
+        while not replica.outstanding:
+            stage.now = stage.rings.pop(0) + 0.001  # timers ring late
+            stage.executor.ring(stage.now)
+        stage.answer(replica, link, 0.002)
+        assert waiter.outputs, waiter.failures
+        assert link.batches[-1][2] >= 5_000, "there was time left on the way"

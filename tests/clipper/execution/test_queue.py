@@ -10,7 +10,7 @@ from tests.clipper.execution.fakes import SUM, RecordingWaiter
 
 
 def flight(deadline: float, data: bytes = b"x") -> Flight:
-    return Flight(SUM, data, deadline, 0.0, RecordingWaiter())
+    return Flight(SUM, data, deadline, 0.0, [RecordingWaiter()])
 
 
 @given(st.lists(st.floats(0, 1000), max_size=50), st.integers(1, 10))
