@@ -131,7 +131,17 @@ SYSTEMS = {
             NUMPY,
             workloads=EVERYTHING,
             light=True,
-            note="uvicorn with uvloop and httptools, two workers, the model called in the handler",
+            note="uvicorn with uvloop and httptools, the model called in the handler: what one writes first",
+        ),
+        System(
+            "fastapi_2",
+            "FastAPI, 2 workers",
+            "benchmarks.systems.fastapi",
+            BASICS,
+            ("fastapi==0.165.0", "uvicorn==0.54.0", "httptools==0.9.0", "uvloop==0.23.0", NUMPY),
+            light=True,
+            variables={"BENCH_WORKERS": "2"},
+            note="the same with two workers",
         ),
         _peer(
             "triton",

@@ -153,7 +153,7 @@ TARGETS = [
     *(Target("sum", connections, "triton", 4.0) for connections in (64, 256)),
     *(
         Target("sum", connections, peer, 5.0)
-        for peer in ("litserve", "bentoml", "ray_serve", "mlserver", "fastapi")
+        for peer in ("litserve", "bentoml", "ray_serve", "mlserver", "fastapi", "fastapi_2")
         for connections in (64, 256)
     ),
     *(Target("sum", connections, "prototype", 0.75) for connections in (64, 256)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import uvicorn
@@ -10,7 +11,7 @@ from pydantic import BaseModel
 
 from benchmarks.systems import port, workload
 
-WORKERS = 2
+WORKERS = int(os.environ.get("BENCH_WORKERS", "1"))
 SERVING = workload()
 PREDICT = SERVING.load()
 app = FastAPI()
