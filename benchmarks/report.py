@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from matplotlib import rcParams
+from matplotlib import colormaps
 
 from benchmarks.figures.tables import RESULTS, Cell, Result, Table, publish
 from benchmarks.load import Load
@@ -231,7 +231,7 @@ def results(run: Run) -> list[Result]:
 
 def bars(run: Run, cases: list[tuple[str, int]]) -> Callable[[Any], None]:
     """Answers a second: a group of bars for each case, a colour for each system."""
-    colors = dict(zip(SYSTEMS, rcParams["axes.prop_cycle"].by_key()["color"] + ["black", "gray"], strict=False))
+    colors = dict(zip(SYSTEMS, colormaps["tab20"].colors, strict=False))  # type: ignore[attr-defined]
     systems = [name for name in SYSTEMS if any(run.loads(*case, name) for case in cases)]
 
     def draw(axes: Any) -> None:

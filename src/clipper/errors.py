@@ -9,6 +9,7 @@ ClipperError
 ├── RequestTimeout 408
 ├── Conflict 409
 ├── PayloadTooLarge 413
+├── UnsupportedMediaType 415
 ├── HeadersTooLarge 431
 ├── InternalError 500
 ├── StoreError 500            the store did not take or give the data
@@ -78,6 +79,11 @@ class Conflict(ClipperError):
 class PayloadTooLarge(ClipperError):
     status = 413
     title = "Payload too large"
+
+
+class UnsupportedMediaType(ClipperError):
+    status = 415
+    title = "Unsupported media type"
 
 
 class HeadersTooLarge(ClipperError):

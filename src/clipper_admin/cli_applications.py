@@ -45,9 +45,10 @@ def apps(terminal: Terminal) -> None:
     """List the applications and the models linked to them."""
     with terminal.connected() as connection:
         found = connection.get_all_apps(verbose=True)
-    columns = ("name", "input_type", "latency_slo_micros", "default_output", "linked_models")
+    columns = ("name", "input_type", "latency_slo_micros", "default_output", "selection_policy", "linked_models")
     rows = [[", ".join(cell) if isinstance(cell := each[name], list) else cell for name in columns] for each in found]
-    terminal.show(found, table(["APPLICATION", "INPUT TYPE", "SLO (us)", "DEFAULT OUTPUT", "LINKED MODELS"], rows))
+    titles = ["APPLICATION", "INPUT TYPE", "SLO (us)", "DEFAULT OUTPUT", "POLICY", "LINKED MODELS"]
+    terminal.show(found, table(titles, rows))
 
 
 def register(

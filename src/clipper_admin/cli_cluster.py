@@ -65,12 +65,8 @@ def start(
             f"{terminal.command('stop')} stops it"
         )
     before = folder.read() or FIRST_START
-    manager = terminal.manager(
-        _given(query_port, before.query_port),
-        _given(management_port, before.management_port),
-        _given(rpc_port, before.rpc_port),
-        before.host,
-    )
+    ports = _ports(before, query_port, management_port, rpc_port)
+    manager = terminal.manager(ports["query"], ports["management"], ports["rpc"], before.host)
     connection = ClipperConnection(manager)
     connection.start_clipper(
         cache_size=_given(cache_size, before.cache_size),
@@ -84,6 +80,15 @@ def start(
         {"cluster": terminal.cluster, "query": query, "management": management},
         f"Cluster {terminal.cluster} answers at http://{query}, and is managed at http://{management}",
     )
+
+
+def _ports(before: Cluster, query: int | None, management: int | None, rpc: int | None) -> dict[str, int]:
+    """By their purposes."""
+    return {
+        "query": _given(query, before.query_port),
+        "management": _given(management, before.management_port),
+        "rpc": _given(rpc, before.rpc_port),
+    }
 
 
 def _given(option: int | None, before: int) -> int:
@@ -164,9 +169,18 @@ def logs(
         return
 
 
-def examine(terminal: Terminal) -> None:
-    """Check what Clipper needs of this machine, and say what to do about what is missing."""
-    findings = doctor.examine(terminal.manager())
+def examine(
+    terminal: Terminal,
+    query_port: QueryPort = None,
+    management_port: ManagementPort = None,
+    rpc_port: RpcPort = None,
+) -> None:
+    """Check what Clipper needs of this machine, and say what to do about what is missing.
+
+    The ports are those that `clipper start` would take.
+    """
+    before = terminal.folder.read() or FIRST_START
+    findings = doctor.examine(terminal.manager(), _ports(before, query_port, management_port, rpc_port))
     rows = [("ok" if each.ok else "PROBLEM", each.subject, each.finding) for each in findings]
     terminal.show([dataclasses.asdict(each) for each in findings], table(["", "CHECK", "FINDING"], rows))
     problems = [f"{each.subject}: {each.advice}" for each in findings if not each.ok]

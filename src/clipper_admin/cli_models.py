@@ -184,7 +184,9 @@ def batching(
     ] = None,
 ) -> None:
     """Show how the queries of a model are put into batches, or change it at once. What is not given stays."""
-    name, _, version = model.partition(":")
+    name, colon, version = model.partition(":")
+    if colon and not version:
+        raise ClipperException(f"{model!r} has no version after ':': name one, or write {name} for the current one")
     with terminal.connected() as connection:
         version = version or connection.get_current_model_version(name)
         if (size, learn, delay) != (None, None, None):

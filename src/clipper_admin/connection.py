@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+from clipper_admin import defaults
 from clipper_admin.applications import Applications
 from clipper_admin.deployment import Deployment
 from clipper_admin.exceptions import ClipperException
@@ -34,13 +35,15 @@ class ClipperConnection(Applications, Deployment, Predictions):
         query_frontend_image: str = f"{__registry__}/query_frontend:{__version__}",
         mgmt_frontend_image: str = f"{__registry__}/management_frontend:{__version__}",
         frontend_exporter_image: str = f"{__registry__}/frontend-exporter:{__version__}",
-        cache_size: int = DEFAULT_PREDICTION_CACHE_SIZE_BYTES,
+        cache_size: int = defaults.CACHE_SIZE,
         qf_http_thread_pool_size: int = 1,
-        qf_http_timeout_request: float = 5,
-        qf_http_timeout_content: float = 300,
-        num_frontend_replicas: int = 1,
+        qf_http_timeout_request: float = defaults.REQUEST_TIMEOUT,
+        qf_http_timeout_content: float = defaults.CONTENT_TIMEOUT,
+        num_frontend_replicas: int = defaults.FRONTENDS,
     ) -> None:
         """Starts the cluster, connects to it and returns when both frontends answer.
+
+        Of a cluster that was stopped with its state kept, or has died, settings that are not given stay as they were.
 
         Args:
             query_frontend_image: for managers that run images, as are the two that follow.

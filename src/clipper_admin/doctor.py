@@ -8,7 +8,7 @@ import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -22,7 +22,6 @@ from clipper_admin.managers.ports import holder
 from clipper_admin.open_ports import is_free
 
 DISTRIBUTION: Final = "clipper-serving"
-PORTS: Final = {1337: "query", 1338: "management", 7000: "rpc"}
 LEAST_PYTHON: Final = (3, 11)
 LEAST_DISK_BYTES: Final = 1 << 30
 
@@ -41,12 +40,12 @@ def _found(subject: str, ok: bool, finding: str, advice: str) -> Finding:
     return Finding(subject, ok, finding, "" if ok else advice)
 
 
-def examine(manager: LocalContainerManager) -> list[Finding]:
-    """All findings, for the cluster of ``manager`` and for the home it is in."""
+def examine(manager: LocalContainerManager, ports: Mapping[str, int]) -> list[Finding]:
+    """All findings, for the cluster of ``manager``, the ports it would be started on, and the home it is in."""
     return [
         check_python(),
         *check_packages(importlib.metadata.requires(DISTRIBUTION) or []),
-        *check_ports(_ports_of(manager)),
+        *check_ports(ports, _ports_of(manager)),
         check_home(manager.home),
         check_disk(manager.home),
         check_sockets(manager.home / "clusters" / manager.cluster_identifier),
@@ -76,10 +75,13 @@ def check_packages(requirements: list[str]) -> Iterator[Finding]:
     yield Finding("packages", True, ", ".join(present))
 
 
-def check_ports(own: set[int]) -> Iterator[Finding]:
-    for port, purpose in PORTS.items():
+def check_ports(ports: Mapping[str, int], own: set[int]) -> Iterator[Finding]:
+    """One finding for each of ``ports``, by their purposes; ``own`` are those that the cluster holds."""
+    for purpose, port in ports.items():
         subject = f"{purpose} port {port}"
-        if port in own:
+        if port == 0:
+            yield Finding(f"{purpose} port", True, "any free one")
+        elif port in own:
             yield Finding(subject, True, "this cluster's")
         elif is_free(port):
             yield Finding(subject, True, "free")

@@ -8,6 +8,7 @@ import operator
 from collections.abc import Sequence
 from typing import Any, Final
 
+from clipper_admin.defaults import DefaultNumber, DefaultSeconds
 from clipper_admin.exceptions import ClipperException
 
 LARGEST_BATCH: Final = 1 << 20
@@ -27,6 +28,8 @@ def whole_number(what: str, value: object, least: int = 0) -> int:
 
 def seconds(what: str, value: object) -> float:
     """``value``, if it is a time to wait."""
+    if isinstance(value, DefaultSeconds):
+        return value
     if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 < float(value) < math.inf:
         raise ClipperException(f"{what} must be more than 0, a number of seconds, not {value!r}")
     return float(value)
@@ -102,6 +105,8 @@ def _check_label(label: Any) -> None:
 
 
 def _whole(value: Any) -> int | None:
+    if isinstance(value, DefaultNumber):
+        return value  # index() would forget what it is
     try:
         return None if isinstance(value, bool) else operator.index(value)
     except TypeError:

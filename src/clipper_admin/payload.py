@@ -12,6 +12,10 @@ from clipper_admin.exceptions import ClipperException
 
 OCTETS: Final = "application/octet-stream"
 BATCH: Final = "application/x-clipper-batch"
+_ARRAYS_CARRY_NAN: Final = (
+    "; NaN and infinities travel in arrays of one dimension and just the application's type, "
+    "such as numpy.array(input, 'float64') for doubles"
+)
 _KINDS: Final = {"<f8": "doubles", "<f4": "floats", "<i4": "integers"}
 
 
@@ -26,7 +30,8 @@ def encode(fields: Mapping[str, object]) -> bytes:
     try:
         return json.dumps(fields, default=_plain, allow_nan=False, ensure_ascii=False).encode()
     except (TypeError, ValueError, RecursionError) as error:
-        raise ClipperException(f"The request can't be written as JSON: {error}. Nothing was sent") from error
+        way_out = _ARRAYS_CARRY_NAN if "Out of range float" in str(error) else ""
+        raise ClipperException(f"The request can't be written as JSON: {error}{way_out}. Nothing was sent") from error
 
 
 def as_batch(inputs: object) -> Any:

@@ -130,8 +130,19 @@ def test_applications(answered, clipper):
     assert [each["name"] for each in answered("apps")] == ["hello-world", "b"]
     header, row, _ = clipper("apps").stdout.splitlines()
     assert row == row.rstrip()
-    assert header.split() == ["APPLICATION", "INPUT", "TYPE", "SLO", "(us)", "DEFAULT", "OUTPUT", "LINKED", "MODELS"]
-    assert row.split() == ["hello-world", "doubles", "100000", "-1.0"]
+    assert header.split() == [
+        "APPLICATION",
+        "INPUT",
+        "TYPE",
+        "SLO",
+        "(us)",
+        "DEFAULT",
+        "OUTPUT",
+        "POLICY",
+        "LINKED",
+        "MODELS",
+    ]
+    assert row.split() == ["hello-world", "doubles", "100000", "-1.0", "single"]
 
 
 def test_a_function_is_deployed_from_the_current_directory(answered, clipper, manager, tmp_path):
@@ -223,6 +234,7 @@ def test_batching(answered, clipper, server):
     assert "There is no model m:9: `clipper models` lists them" in clipper("batching", "m:9", exit_code=1).stderr
     assert "No versions of model x registered" in clipper("batching", "x", exit_code=1).stderr
     assert "The batch size must be positive" in clipper("batching", "m", "--size", "0", exit_code=1).stderr
+    assert "'m:' has no version after ':'" in clipper("batching", "m:", "--size", "4", exit_code=1).stderr
     clipper("batching", "m", "--learn", "fixed", exit_code=2)
 
 
@@ -296,11 +308,25 @@ def test_doctor_reports_problems_with_what_to_do(clipper, answered, monkeypatch)
     from clipper_admin.doctor import Finding
 
     findings = [Finding("python", True, "fine"), Finding("disk", False, "full", "free some space")]
-    monkeypatch.setattr("clipper_admin.doctor.examine", lambda manager: findings)
+    monkeypatch.setattr("clipper_admin.doctor.examine", lambda manager, ports: findings)
     assert [each["ok"] for each in answered("doctor", exit_code=1)] == [True, False]
     result = clipper("doctor", exit_code=1)
     assert "PROBLEM  disk    full" in result.stdout
     assert result.stderr == "Error: 1 to see to:\n  disk: free some space\n"
+
+
+def test_doctor_looks_at_the_ports_that_start_would_take(clipper, monkeypatch, tmp_path):
+    asked = []
+    monkeypatch.setattr("clipper_admin.doctor.examine", lambda manager, ports: asked.append(ports) or [])
+    clipper("doctor")
+    folder = ClusterFolder(tmp_path / "clusters" / "default-cluster")
+    folder.write(Cluster("127.0.0.1", 14337, 14338, 17000, 1, ""))
+    monkeypatch.setenv("CLIPPER_MANAGEMENT_PORT", "24338")
+    clipper("doctor", "--rpc-port", "0")
+    assert asked == [
+        {"query": 1337, "management": 1338, "rpc": 7000},
+        {"query": 14337, "management": 24338, "rpc": 0},
+    ]
 
 
 def test_quickstart_fails_if_the_answer_is_wrong(clipper, answered, monkeypatch):

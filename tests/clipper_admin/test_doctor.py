@@ -10,7 +10,8 @@ from clipper_admin.open_ports import is_free
 
 
 def test_this_machine_is_looked_at(tmp_path):
-    findings = doctor.examine(LocalContainerManager(home=tmp_path))
+    findings = doctor.examine(LocalContainerManager(home=tmp_path), {"query": 1337, "rpc": 0})
+    assert ("rpc port", "any free one") in {(each.subject, each.finding) for each in findings}
     subjects = {each.subject for each in findings}
     assert {"python", "packages", "query port 1337", "home", "disk", "sockets"} <= subjects
     assert all(bool(each.advice) != each.ok for each in findings)
@@ -30,18 +31,18 @@ def test_a_missing_package():
     assert packages.finding.startswith("numpy ")
 
 
-def test_ports(monkeypatch):
+def test_ports():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         taken = listener.getsockname()[1]
-        monkeypatch.setattr(doctor, "PORTS", {taken: "query"})
+        ports = {"query": taken}
         assert not is_free(taken)
-        (held,) = doctor.check_ports(own=set())
+        (held,) = doctor.check_ports(ports, own=set())
         assert not held.ok
         assert f"(pid {os.getpid()})" in held.finding
         assert "--query-port 0" in held.advice
-        (ours,) = doctor.check_ports(own={taken})
+        (ours,) = doctor.check_ports(ports, own={taken})
         assert (ours.ok, ours.finding) == (True, "this cluster's")
-    (free,) = doctor.check_ports(own=set())
+    (free,) = doctor.check_ports(ports, own=set())
     assert (free.ok, free.finding) == (True, "free")
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from clipper.management import checks
-from clipper_admin import ClipperConnection, LocalContainerManager, cli_models, limits
+from clipper_admin import ClipperConnection, LocalContainerManager, cli_models, defaults, limits
 from clipper_admin.exceptions import ClipperException
 
 NO_WHOLE_NUMBERS = [None, "2", 2.5, 2.0, True, [], np.float64(1)]
@@ -72,6 +72,13 @@ def test_labels(wrong):
     assert limits.labels(("a b", "c" * 128)) == ["a b", "c" * 128]
     with pytest.raises(ClipperException, match="label"):
         limits.labels(wrong)
+
+
+def test_what_nobody_gave_is_still_known_for_it():
+    assert isinstance(limits.tcp_port("port", defaults.QUERY_PORT), defaults.Default)
+    assert isinstance(limits.whole_number("size", defaults.CACHE_SIZE), defaults.Default)
+    assert isinstance(limits.seconds("timeout", defaults.REQUEST_TIMEOUT), defaults.Default)
+    assert not isinstance(limits.tcp_port("port", 1337), defaults.Default)
 
 
 def test_the_limits_are_those_of_the_management_frontend():

@@ -54,6 +54,16 @@ def test_what_json_can_not_say_is_refused(value):
         encode({"input": value})
 
 
+@pytest.mark.parametrize("value", [[float("nan")], [[1.0, float("-inf")]], np.array([[np.nan]])])
+def test_the_way_for_nan_is_told(value):
+    with pytest.raises(
+        ClipperException, match=r"travel in arrays .* numpy.array\(input, 'float64'\) for doubles. Noth"
+    ):
+        encode({"input": value})
+    with pytest.raises(ClipperException, match=r"^((?!arrays).)*$"):
+        encode({"input": object()})
+
+
 def test_a_batch_is_a_list_of_inputs():
     assert as_batch(iter([[1.0], [2.0]])) == [[1.0], [2.0]]
     array = np.zeros((2, 3))

@@ -107,7 +107,9 @@ def test_a_running_cluster_is_as_described(cluster):
     with requests.Session() as session:
         session.trust_env = False
         url = f"http://{cluster.get_query_addr()}/lengths/predict"
-        assert session.post(url, data=b" " * 2000, timeout=10).status_code == 413
+        refused = session.post(url, data=b" " * 2000, timeout=10)
+        assert refused.status_code == 413
+        assert "CLIPPER_BODY_LIMIT" in refused.json()["cause"]
     (container, *_) = cluster.cm.process_table()
     os.kill(container.pid, signal.SIGUSR1)
     wait_for(cluster.cm.log_path("lengths_1-0"), "most recent call first")

@@ -9,7 +9,7 @@ import requests
 from clipper.frontend.codec import MAX_BATCH
 from clipper.frontend.limits import Limits
 from clipper.frontend.pieces import LONGEST_NAME
-from clipper.frontend.predict import LONG_BATCH, LONG_BODY
+from clipper.frontend.predict import LONG_BATCH, LONG_BODY, LONG_TEXT
 from clipper.frontend.slices import LONGEST_TOKEN, MOST_MEMBERS
 from clipper.management.checks import (
     BATCHING,
@@ -140,7 +140,8 @@ def test_limits():
     assert f"{Limits().body_bytes >> 20} MiB by default" in text
     assert f"headers are over {Limits().header_bytes >> 10} KiB" in text
     assert f"at most {MAX_NAME} characters" in text
-    assert f"bodies over {LONG_BODY >> 10} KiB, and batches over {LONG_BATCH >> 10} KiB" in text
+    assert f"bodies over {LONG_BODY >> 10} KiB (those with one string: {LONG_TEXT >> 10} KiB)" in text
+    assert f"and batches over {LONG_BATCH >> 10} KiB" in text
     assert f"of more than {LONGEST_TOKEN >> 10} KiB are refused" in text
     assert LONGEST_NAME == LONGEST_TOKEN
     assert f"more than {MOST_MEMBERS} members" in text

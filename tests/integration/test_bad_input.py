@@ -102,7 +102,7 @@ BAD_BATCHES = [
     ("strings", b'["a", ""]', "input_batch[1] is empty"),
     ("strings", b'["a", 1]', "at `$.input_batch[1]`"),
     ("bytes", b'["YQ==", "?"]', "not base64"),
-    ("doubles", b"[" + b"[1]," * 100_000 + b"[1]]", "input_batch has 100001 queries"),
+    ("doubles", b"[" + b"[1]," * 100_000 + b"[1]]", "input_batch has more than 100000 queries"),
 ]
 
 

@@ -18,6 +18,7 @@ import pytest
 from clipper_admin import ClipperConnection
 from clipper_admin.deployers.python import deploy_python_closure
 from clipper_admin.exceptions import ClipperException
+from clipper_admin.managers.folders import ClusterFolder
 from clipper_admin.managers.local import LocalContainerManager, running_clusters
 from tests.clipper_admin.managers.polling import eventually
 
@@ -259,7 +260,7 @@ def test_two_sessions_that_deploy_the_same_version(manager, make_manager, home):
     second.connect()
     go, checked = home / "go", second.check_deployable
     loading = Loading(f"import os, time\nwhile not os.path.exists({str(go)!r}): time.sleep(0.01)")
-    second.check_deployable = lambda *args: (checked(*args), go.touch())
+    second.check_deployable = lambda *args, **options: (checked(*args, **options), go.touch())
     with ThreadPoolExecutor(1) as pool:
         deployed = pool.submit(deploy_python_closure, first, "sum", 1, "doubles", partial(sums, loading=loading))
         eventually(lambda: pids(manager).get("sum_1-0"))
@@ -418,10 +419,23 @@ def test_a_cluster_that_comes_back_with_other_settings_says_so(make_manager, hom
     make_manager().start_clipper(**settings)
     assert "otherwise than before" not in caplog.text
     manager.stop_all(keep_state=True)
-    make_manager().start_clipper(qf_http_timeout_request=6)
+    make_manager().start_clipper(num_frontend_replicas=1, cache_size=33_554_432)
     (warning,) = [each for each in caplog.records if each.levelname == "WARNING"]
     told = "num_frontend_replicas=1 (before: 2), cache_size=33554432 (before: 7)"
     assert warning.getMessage().endswith(f"in {home / 'clusters' / 'c'} comes up otherwise than before: {told}")
+
+
+def test_a_cluster_that_comes_back_has_the_settings_it_had(make_manager, home):
+    """In a session that gives none: neither to the manager nor to ``start_clipper``."""
+    before = make_manager()
+    before.start_clipper(num_frontend_replicas=2, cache_size=7, qf_http_timeout_content=30)
+    folder = ClusterFolder(home / "clusters" / "c")
+    kept = folder.read()
+    before.stop_all(keep_state=True)
+    again = LocalContainerManager("c", home=home)
+    again.start_clipper()
+    assert folder.read() == kept
+    assert again.get_query_addr() == f"127.0.0.1:{kept.query_port}"
 
 
 def test_a_model_works_in_its_own_folder(manager, deploy, tmp_path, home):

@@ -93,6 +93,12 @@ def test_scaling_under_load_costs_no_query(clipper, serve, query_addr):
     load.outputs()
 
 
+def latest_of_each(load):
+    """The output that each of the four clients was answered last."""
+    latest = {each.client: each.answer["output"] for each in list(load.answers)}
+    return [latest.get(client) for client in range(4)]
+
+
 def test_a_new_version_and_a_roll_back_show_no_default(clipper, serve, query_addr):
     name = serve(answering("1"))
     with Load(query_addr, name) as load:
@@ -100,10 +106,10 @@ def test_a_new_version_and_a_roll_back_show_no_default(clipper, serve, query_add
         deploy_python_closure(clipper, name, 2, "doubles", answering("2"))
         deployed = time.monotonic()
         wait_for_answers(load, 30)
-        eventually(lambda: load.answers[-1].answer["output"] == 2)
+        eventually(lambda: latest_of_each(load) == [2] * 4)
         clipper.set_model_version(name, 1)
         rolled_back = time.monotonic()
-        eventually(lambda: load.answers[-1].answer["output"] == 1)
+        eventually(lambda: latest_of_each(load) == [1] * 4)
         wait_for_answers(load, 30)
     load.outputs()
     for client in range(4):

@@ -29,9 +29,8 @@ def wire(app, query_addr):
     def wire(*pieces):
         host, _, port = query_addr.rpartition(":")
         with socket.create_connection((host, int(port)), timeout=10) as connection:
-            for piece in pieces:
+            for piece in (*pieces, LAST):
                 connection.sendall(piece)
-            connection.shutdown(socket.SHUT_WR)
             received = b""
             while data := connection.recv(65536):
                 received += data
@@ -40,13 +39,16 @@ def wire(app, query_addr):
     return wire
 
 
+LAST = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+
+
 def request(body, *headers):
     head = [b"POST /app/predict HTTP/1.1", b"Host: localhost", *headers]
     return b"\r\n".join([*head, b"Content-Length: %d" % len(body), b"", body])
 
 
 def bodies(received):
-    """The bodies of pipelined 200s."""
+    """The bodies of pipelined 200s, but for the last one, which closed the connection."""
     found = []
     while received:
         head, _, rest = received.partition(b"\r\n\r\n")
@@ -56,7 +58,7 @@ def bodies(received):
         length = int(fields[b"content-length"])
         found.append(json.loads(rest[:length]))
         received = rest[length:]
-    return found
+    return found[:-1]
 
 
 def test_pipelined_queries_are_answered_in_their_order(wire):
@@ -81,9 +83,14 @@ def test_a_client_that_asks_before_it_sends(wire):
 
 
 def test_a_trailing_slash_and_an_escaped_path(app, query_addr):
-    for path in ("/app/predict", "/app/predict/", "/%61pp/predict", "/app/predict?x=1"):
+    for path in ("/app/predict", "/app/predict/", "/%61pp/predict", "/app/predict?"):
         answer = send(query_addr, "POST", path, {"input": [1.5, 2.0]})
         assert outputs([answer.json()]) == [3.5]
+
+
+def test_a_query_string_has_no_place_beside_json(app, query_addr):
+    cause = refusal(send(query_addr, "POST", "/app/predict?version=1", {"input": [1.5, 2.0]}), 400)
+    assert "version and user_id go into the JSON" in cause
 
 
 def test_the_content_type_does_not_matter(app, query_addr):
@@ -97,9 +104,10 @@ def test_an_oversize_body_is_refused_and_the_largest_is_taken(app, query_addr):
     limit = 32 << 20
     too_large = refusal(send(query_addr, "POST", "/app/predict", b" " * (limit + 1)), 413)
     assert f"over the limit of {limit} bytes" in too_large
-    body = b'{"input": [1.5, 2.0]}'
+    count = limit // 8 - 4
+    body = b'{"input": [' + b"0.12500," * count + b"0.5]}"
     largest = send(query_addr, "POST", "/app/predict", body + b" " * (limit - len(body)))
-    assert outputs([largest.json()]) == [3.5]
+    assert outputs([largest.json()]) == [count / 8 + 0.5]
 
 
 def test_a_large_batch_is_answered_exactly(app, query_addr):

@@ -32,6 +32,8 @@ def test_both_versions_of_a_model_are_registered(clipper, unique):
         "input_type": "doubles",
         "container_name": "NO_CONTAINER",
         "model_data_path": "DEPRECATED",
+        "batching": "aimd",
+        "batch_delay_micros": 0,
     }
     first = {"model_version": "v1", "labels": ["a", "b c"], "batch_size": -1, "is_current_version": False}
     second = {"model_version": "2", "labels": [], "batch_size": 7, "is_current_version": True}

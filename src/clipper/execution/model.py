@@ -247,9 +247,9 @@ class ServedModel:
         else:
             self.fail(self.queue.drain(), "no_replica", f"the last container of {self.version} is gone")
 
-    def _retry(self, flight: Flight, worked_on: bool) -> None:
+    def _retry(self, flight: Flight) -> None:
         self._in_flight -= 1
-        flight.tries += worked_on
+        flight.tries += 1
         if flight.queued or flight.batches:
             return
         if not flight.waiters:

@@ -86,7 +86,8 @@ class Replica:
     def free(self, waiting: int, now: float) -> bool:
         """Whether a batch of those that wait may be sent to it now.
 
-        A second one only if as many wait as the first one holds: many small batches cost more than they bring.
+        A second one only if as many wait as the first one holds: many small batches cost more than they bring. And
+        not behind a query that was in a replica that died: this one may, too, and take the second batch with it.
         """
         if self.draining:
             return False
@@ -95,7 +96,8 @@ class Replica:
         if len(self.outstanding) > 1 or self.latency.predict(self.sizer.size()) >= self.pipeline_seconds:
             return False
         (batch,) = self.outstanding.values()
-        return waiting >= len(batch.flights) and batch.late_at > now
+        harmless = not any(flight.tries for flight in batch.flights)
+        return harmless and waiting >= len(batch.flights) and batch.late_at > now
 
     def overdue(self, now: float) -> bool:
         """Whether a batch should have been answered for long."""
@@ -157,11 +159,11 @@ class Replica:
             flight.batches -= 1
         return batch.flights, seconds
 
-    def abandon(self, take_back: Callable[[Flight, bool], None]) -> None:
-        """Gives back what it has in flight: to each flight, whether its batch may have been worked on."""
+    def abandon(self, take_back: Callable[[Flight], None]) -> None:
+        """Gives back what it has in flight. Which of it the replica has worked on can't be told for sure."""
         batches = list(self.outstanding.values())
         self.outstanding.clear()
-        for position, batch in enumerate(batches):
+        for batch in batches:
             for flight in batch.flights:
                 flight.batches -= 1
-                take_back(flight, position == 0)  # the next batch only waited in its socket
+                take_back(flight)

@@ -64,13 +64,17 @@ def read_binary(
         inputs = yield from _read_batch(body, input_type)
     else:
         _check_length(len(body), "the body", input_type)
-        inputs = [(yield from _as_input(body, input_type))]
+        inputs = [(yield from _as_input(body, "the body", input_type))]
     return PredictRequest(inputs, media.is_batch, fields.get("version"), fields.get("user_id", fields.get("uid")))
 
 
 def _check_type(media: Media, input_type: InputType) -> None:
     if media.declared is None:
         return
+    if not media.declared:
+        raise BadRequest(
+            f"the parameter type of the Content-Type is empty: write type={input_type.value}, or leave it out"
+        )
     try:
         declared = parse_input_type(media.declared)
     except ValueError as error:
@@ -82,14 +86,22 @@ def _check_type(media: Media, input_type: InputType) -> None:
 def _read_query(query_string: bytes) -> dict[str, str]:
     if not query_string:
         return {}
-    fields = dict(parse_qsl(query_string.decode(errors="replace"), keep_blank_values=True))
+    pairs = parse_qsl(query_string.decode(errors="replace"), keep_blank_values=True)
+    fields = dict(pairs)
     unknown = fields.keys() - {"version", "user_id", "uid"}
     if unknown:
         raise BadRequest(f"unknown in the query string: {min(unknown)[:200]!r}; it may hold version and user_id")
+    if len(fields) < len(pairs):
+        raise BadRequest("the query string names version or user_id more than once: give each once")
+    if fields.get("version") == "":
+        raise BadRequest("the version in the query string is empty: name one, or leave it out for the current one")
     return fields
 
 
 def _read_batch(body: bytes | bytearray, input_type: InputType) -> Steps[list[bytes]]:
+    if len(body) < 4:
+        length = f"has {len(body)} bytes" if body else "is empty"
+        raise BadRequest(f"the body {length}: a batch begins with the number of its inputs, in 4 bytes")
     count = int.from_bytes(body[:4], "little")
     start = 4 + 4 * count
     if count > MAX_BATCH:
@@ -99,8 +111,9 @@ def _read_batch(body: bytes | bytearray, input_type: InputType) -> Steps[list[by
     inputs: list[bytes] = []
     unpaused = 0
     for (length,) in struct.iter_unpack("<I", memoryview(body)[4:start]):
-        _check_length(length, f"input {len(inputs)}", input_type)
-        inputs.append((yield from _as_input(memoryview(body)[start : start + length], input_type)))
+        which = f"input {len(inputs)}"
+        _check_length(length, which, input_type)
+        inputs.append((yield from _as_input(memoryview(body)[start : start + length], which, input_type)))
         start += length
         unpaused += length
         if len(inputs) % STEP_INPUTS == 0 or unpaused > STEP_BYTES:
@@ -119,10 +132,10 @@ def _check_length(length: int, of_what: str, input_type: InputType) -> None:
         raise BadRequest(f"{of_what} has {length} bytes: {input_type.value} have {size} bytes each")
 
 
-def _as_input(data: bytes | bytearray | memoryview, input_type: InputType) -> Steps[bytes]:
+def _as_input(data: bytes | bytearray | memoryview, which: str, input_type: InputType) -> Steps[bytes]:
     """``data`` itself if that is possible."""
     if input_type is InputType.STRINGS:
-        yield from _check_text(data)
+        yield from _check_text(data, which)
     if isinstance(data, bytes):
         return data
     if len(data) <= STEP_BYTES:
@@ -134,7 +147,7 @@ def _as_input(data: bytes | bytearray | memoryview, input_type: InputType) -> St
     return copied.getvalue()
 
 
-def _check_text(data: bytes | bytearray | memoryview) -> Steps[None]:
+def _check_text(data: bytes | bytearray | memoryview, which: str) -> Steps[None]:
     decoder = codecs.getincrementaldecoder("utf-8")()
     try:
         for start in range(0, len(data), STEP_BYTES):
@@ -143,4 +156,4 @@ def _check_text(data: bytes | bytearray | memoryview) -> Steps[None]:
                 yield
         decoder.decode(b"", final=True)
     except UnicodeDecodeError as error:
-        raise BadRequest(f"the text is not UTF-8: {error.reason}") from None
+        raise BadRequest(f"{which} is not UTF-8: {error.reason}") from None

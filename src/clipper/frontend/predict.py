@@ -8,7 +8,7 @@ from typing import Final
 from msgspec import Struct
 
 from clipper.catalog import AppView
-from clipper.errors import ClipperError, MethodNotAllowed
+from clipper.errors import BadRequest, ClipperError, JsonError, MethodNotAllowed, UnsupportedMediaType
 from clipper.frontend.binary import Media, media_of, read_binary
 from clipper.frontend.codec import PredictDecoder, PredictRequest, encode_prediction, encode_predictions
 from clipper.frontend.exchange import Exchange, Pending
@@ -17,11 +17,14 @@ from clipper.frontend.turns import Steps, Turns
 from clipper.metrics import Metrics
 from clipper.processor import Processor
 from clipper.query import Prediction
+from clipper.rpc.wire import InputType
 from clipper.types import ModelVersion
 
 LONG_BODY: Final = 65_536
+LONG_TEXT: Final = 262_144
 LONG_BATCH: Final = 8_192
-"""Bytes beyond which a body is read in steps; those of a batch make more work, for its inputs may be tiny."""
+"""Bytes beyond which a body is read in steps: a string is read at once sooner than numbers are, and a batch makes
+more work than either, for its inputs may be tiny."""
 LOOK_FOR_BATCH: Final = 256
 """A batch as JSON is known by its first bytes; where they hide it, up to ``LONG_BODY`` is read at once."""
 BATCH_STEP: Final = 32
@@ -50,15 +53,23 @@ class PredictEndpoint:
         is_json = exchange.headers.get(b"Content-Type") == b"application/json"
         media = None if is_json else media_of(exchange.header(b"content-type") or b"")
         body = exchange.body
-        if len(body) > LONG_BATCH and _is_long(body, media):
-            self._turns.add(exchange, self._answer_in_steps(exchange, media))
-        elif media is not None:
-            deque(self._answer_in_steps(exchange, media), maxlen=0)
-        else:
-            try:
+        try:
+            if exchange.query_string or not is_json:
+                _check_head(exchange, media)
+            if len(body) > LONG_BATCH and self._is_long(body, media):
+                self._turns.add(exchange, self._answer_in_steps(exchange, media))
+            elif media is not None:
+                deque(self._answer_in_steps(exchange, media), maxlen=0)
+            else:
                 self._ask(exchange, self._decoder.decode(body))
-            except ClipperError as error:
-                self._refuse(exchange, error)
+        except ClipperError as error:
+            self._refuse(exchange, error)
+
+    def _is_long(self, body: bytes | bytearray, media: Media | None) -> bool:
+        """Of a body over ``LONG_BATCH``: whether it is read in steps."""
+        is_batch = body.find(b"input_batch", 0, LOOK_FOR_BATCH) >= 0 if media is None else media.is_batch
+        is_text = self._decoder.input_type in (InputType.BYTES, InputType.STRINGS)
+        return is_batch or len(body) > (LONG_TEXT if is_text else LONG_BODY)
 
     def _answer_in_steps(self, exchange: Exchange, media: Media | None) -> Steps[None]:
         try:
@@ -104,6 +115,8 @@ class PredictEndpoint:
 
     def _refuse(self, exchange: Exchange, error: ClipperError) -> None:
         self._metrics.app(self._app.name).errors += 1
+        if isinstance(error, JsonError):  # the first to notice a compressed body, which is no JSON
+            error = _refusal_of_coding(exchange) or error
         exchange.reply(error.status, error.to_json())
 
 
@@ -142,7 +155,21 @@ class Place(Struct, gc=False):
         self.batch.take(self.position, prediction)
 
 
-def _is_long(body: bytes | bytearray, media: Media | None) -> bool:
-    """Of a body over ``LONG_BATCH``: whether it is read in steps."""
-    is_batch = body.find(b"input_batch", 0, LOOK_FOR_BATCH) >= 0 if media is None else media.is_batch
-    return is_batch or len(body) > LONG_BODY
+def _check_head(exchange: Exchange, media: Media | None) -> None:
+    """Raises UnsupportedMediaType or BadRequest for what would be misread, or read past."""
+    if media is None and exchange.query_string:
+        raise BadRequest(
+            "the query string is for binary bodies: version and user_id go into the JSON, as other fields do"
+        )
+    refusal = _refusal_of_coding(exchange)
+    if refusal is not None:
+        raise refusal
+
+
+def _refusal_of_coding(exchange: Exchange) -> UnsupportedMediaType | None:
+    coding = exchange.header(b"content-encoding")
+    if coding is None or coding.lower() in (b"", b"identity"):
+        return None
+    return UnsupportedMediaType(
+        f"the Content-Encoding is {coding[:200].decode('latin-1')}: bodies are taken uncompressed, without it"
+    )

@@ -207,7 +207,7 @@ class RequestReader:
     def _body_refusal(self) -> PayloadTooLarge:
         return PayloadTooLarge(
             f"the body is over the limit of {self._limits.body_bytes} bytes: send smaller batches, "
-            "or start the query frontend with a higher --body-limit"
+            "or start the query frontend with a higher CLIPPER_BODY_LIMIT"
         )
 
     def _refusal(self, error: HttpParserError) -> Exception:

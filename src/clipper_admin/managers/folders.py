@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from clipper_admin.defaults import Default
 from clipper_admin.exceptions import ClipperException
 
 SOCKET_PATH_LIMIT = 90
@@ -39,6 +40,12 @@ class Cluster:
     cache_size: int = 33_554_432
     request_timeout: float = 5.0
     content_timeout: float = 300.0
+
+    def taking_up(self, before: Cluster) -> Cluster:
+        """Itself, with the settings of ``before`` where nobody gave any."""
+        values = {each.name: getattr(self, each.name) for each in dataclasses.fields(self)}
+        kept = {name: getattr(before, name) for name, value in values.items() if isinstance(value, Default)}
+        return dataclasses.replace(self, **kept)
 
     def changes(self, before: Cluster) -> list[str]:
         """What users chose otherwise than ``before``, by the names of the arguments they chose it with."""

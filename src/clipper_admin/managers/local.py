@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+from clipper_admin import defaults
 from clipper_admin.exceptions import ClipperException
 from clipper_admin.limits import seconds, tcp_port, whole_number
 from clipper_admin.log import ClusterLogger
@@ -53,16 +54,18 @@ class LocalContainerManager:
         home: the folder of all clusters; $CLIPPER_HOME or ``~/.clipper`` by default.
         host: the address the servers listen on.
         deploy_timeout: seconds a deploy waits for replicas to be ready.
+
+    Ports and ``host``, where not given, are those the cluster had if there is one to be taken up again.
     """
 
     def __init__(
         self,
         cluster_name: str = "default-cluster",
-        clipper_query_port: int = 1337,
-        clipper_management_port: int = 1338,
-        clipper_rpc_port: int = 7000,
+        clipper_query_port: int = defaults.QUERY_PORT,
+        clipper_management_port: int = defaults.MANAGEMENT_PORT,
+        clipper_rpc_port: int = defaults.RPC_PORT,
         home: str | Path | None = None,
-        host: str = "127.0.0.1",
+        host: str = defaults.HOST,
         deploy_timeout: float = 300.0,
     ) -> None:
         self.cluster_identifier = valid_name("cluster name", cluster_name)
@@ -83,14 +86,15 @@ class LocalContainerManager:
         query_frontend_image: str = "",
         mgmt_frontend_image: str = "",
         frontend_exporter_image: str = "",
-        cache_size: int = 33_554_432,
+        cache_size: int = defaults.CACHE_SIZE,
         qf_http_thread_pool_size: int = 1,
-        qf_http_timeout_request: float = 5,
-        qf_http_timeout_content: float = 300,
-        num_frontend_replicas: int = 1,
+        qf_http_timeout_request: float = defaults.REQUEST_TIMEOUT,
+        qf_http_timeout_content: float = defaults.CONTENT_TIMEOUT,
+        num_frontend_replicas: int = defaults.FRONTENDS,
     ) -> None:
         """Starts the cluster; what an earlier one left behind in its folder (after a crash, say) comes up again.
 
+        So do its settings, where no others are given.
         Images and ``qf_http_thread_pool_size`` have no meaning for processes on this machine.
         """
         wanted = Cluster(
@@ -243,6 +247,7 @@ class LocalContainerManager:
         if known is not None:
             self.logger.info("Taking up the cluster in %s again", self._folder.path)
             lifecycle.stop_processes(self._folder, graceful=True)
+            wanted = wanted.taking_up(known)
         cluster = lifecycle.choose_cluster(self._folder, wanted)
         private_folder(self.home)
         self._folder.create()

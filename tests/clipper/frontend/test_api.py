@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import struct
 import time
@@ -98,8 +99,8 @@ async def at_home() -> AsyncIterator[tuple[House, Served, Client]]:
         yield house, served, await served.connect()
 
 
-def post(path: str, body: bytes, content_type: str = "application/json") -> bytes:
-    head = f"POST {path} HTTP/1.1\r\nContent-Type: {content_type}\r\nContent-Length: {len(body)}\r\n\r\n"
+def post(path: str, body: bytes, content_type: str = "application/json", further: str = "") -> bytes:
+    head = f"POST {path} HTTP/1.1\r\nContent-Type: {content_type}\r\n{further}Content-Length: {len(body)}\r\n\r\n"
     return head.encode() + body
 
 
@@ -248,5 +249,49 @@ def test_any_other_content_type_is_read_as_json() -> None:
                 assert output(await client.ask(request)) == 3
             bare = b'POST /strings/predict HTTP/1.1\r\nContent-Length: 15\r\n\r\n{"input":"abc"}'
             assert output(await client.ask(bare)) == 3
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("query", ["version=9", "foo=1"])
+@pytest.mark.parametrize("count", [1, LONG_BODY])
+@pytest.mark.parametrize("content_type", ["application/json", "text/plain"])
+def test_a_query_string_beside_json_is_refused(query: str, count: int, content_type: str) -> None:
+    async def scenario() -> None:
+        async with at_home() as (house, _, client):
+            body = json.dumps({"input": doubles(count)}).encode()
+            request = post(f"/doubles/predict?{query}", body, content_type)
+            assert "version and user_id go into the JSON" in cause(await client.ask(request))
+            assert house.metrics.app("doubles").errors == 1
+            assert output(await client.ask(post("/doubles/predict?", body, content_type))) == 8 * count
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("count", [1, LONG_BODY])
+@pytest.mark.parametrize("content_type", ["application/json", "text/plain", "application/octet-stream"])
+def test_a_compressed_body_is_refused_by_its_coding(count: int, content_type: str) -> None:
+    async def scenario() -> None:
+        async with at_home() as (house, _, client):
+            plain = json.dumps({"input": doubles(count)}).encode()
+            body = gzip.compress(plain, compresslevel=0)
+            response = await client.ask(post("/doubles/predict", body, content_type, "content-encoding: gzip\r\n"))
+            refusal = json.loads(response.body)
+            assert (response.status, refusal["error"]) == (415, "Unsupported media type")
+            assert "the Content-Encoding is gzip: bodies are taken uncompressed" in refusal["cause"]
+            assert house.metrics.app("doubles").errors == 1
+            assert house.models["doubles"].inputs == []
+            request = post("/doubles/predict", plain, "text/json", "Content-Encoding: identity\r\n")
+            assert output(await client.ask(request)) == 8 * count
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("count", [1, LONG_BODY])
+def test_of_repeated_members_the_last_counts(count: int) -> None:
+    async def scenario() -> None:
+        async with at_home() as (_, _, client):
+            body = b'{"version":"9","input":[1],"version":"1","input":%b}' % json.dumps(doubles(count)).encode()
+            assert output(await client.ask(post("/doubles/predict", body))) == 8 * count
 
     run(scenario())

@@ -70,7 +70,7 @@ def test_a_text() -> None:
     assert read(ONE, "strings", b"a" + long).inputs == [b"a" + long]
     assert read(ONE, "strings", bytearray(long)).inputs == [long]
     for wrong in (b"\xff", b"a\xc3", b"\xed\xa0\x80", long + b"\xc3"):
-        with pytest.raises(BadRequest, match="the text is not UTF-8"):
+        with pytest.raises(BadRequest, match="the body is not UTF-8"):
             read(ONE, "strings", wrong)
 
 
@@ -101,8 +101,7 @@ def test_no_body_does_more_than_be_refused(body: bytes, input_type: str, is_batc
 def test_version_and_user_stand_in_the_query_string() -> None:
     request = read(ONE, "bytes", b"a", b"version=2%20b&user_id=ann")
     assert (request.version, request.user_id) == ("2 b", "ann")
-    assert read(MANY, "bytes", batch(b"a"), b"uid=7&version=").user_id == "7"
-    assert read(ONE, "bytes", b"a", b"version=").version == ""
+    assert read(MANY, "bytes", batch(b"a"), b"uid=7").user_id == "7"
 
 
 @pytest.mark.parametrize(
@@ -114,13 +113,23 @@ def test_version_and_user_stand_in_the_query_string() -> None:
         (ONE, "bytes", b"a", b"verzion=2", "unknown in the query string: 'verzion'; it may hold version and user_id"),
         (Media(False, "floats"), "doubles", bytes(8), b"", "is said to be floats, the application takes doubles"),
         (Media(False, "reals"), "doubles", bytes(8), b"", "reals is not a valid input string"),
-        (MANY, "bytes", b"", b"", "the body has 0 bytes: a batch of 0 inputs has 4 before the first"),
+        (MANY, "bytes", b"", b"", "the body is empty: a batch begins with the number of its inputs, in 4 bytes"),
+        (MANY, "bytes", b"\1\0", b"", "the body has 2 bytes: a batch begins with the number of its inputs"),
+        (ONE, "bytes", b"a", b"version=", "the version in the query string is empty: name one, or leave it out"),
+        (ONE, "bytes", b"a", b"version=1&version=1", "names version or user_id more than once"),
+        (
+            Media(False, ""),
+            "doubles",
+            bytes(8),
+            b"",
+            "the Content-Type is empty: write type=doubles, or leave it out",
+        ),
         (MANY, "bytes", b"\2\0\0\0\1\0\0\0", b"", "has 8 bytes: a batch of 2 inputs has 12 before the first"),
         (MANY, "bytes", b"\1\0\0\0\2\0\0\0a", b"", "the body has 9 bytes: by its lengths, the batch has 10"),
         (MANY, "bytes", b"\1\0\0\0\1\0\0\0ab", b"", "the body has 10 bytes: by its lengths, the batch has 9"),
         (MANY, "doubles", batch(bytes(8), bytes(9)), b"", "input 1 has 9 bytes: doubles have 8 bytes each"),
         (MANY, "doubles", batch(bytes(8), b""), b"", "input 1 is empty: a query needs at least one element"),
-        (MANY, "strings", batch(b"a", b"\xff"), b"", "the text is not UTF-8"),
+        (MANY, "strings", batch(b"a", b"\xff"), b"", "input 1 is not UTF-8"),
         (MANY, "bytes", struct.pack("<I", MAX_BATCH + 1), b"", "the batch has 100001 inputs, the most is 100000"),
     ],
 )

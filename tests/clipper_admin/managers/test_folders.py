@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from clipper.config import Config
+from clipper_admin import defaults
 from clipper_admin.exceptions import ClipperException
 from clipper_admin.managers.folders import (
     SOCKET_PATH_LIMIT,
@@ -42,6 +43,15 @@ def test_what_changed_is_named_as_it_was_given():
     ]
 
 
+def test_what_nobody_gave_is_as_before():
+    host, port, size, seconds = defaults.HOST, defaults.QUERY_PORT, defaults.CACHE_SIZE, defaults.REQUEST_TIMEOUT
+    before = Cluster("::1", 14_337, 14_338, 17_000, 2, "/x", cache_size=7, request_timeout=1.0, content_timeout=2.0)
+    by_default = Cluster(host, port, 1338, 0, defaults.FRONTENDS, "", size, seconds, content_timeout=300.0)
+    assert by_default.taking_up(before) == Cluster("::1", 14_337, 1338, 0, 2, "", 7, 1.0, 300.0)
+    given = Cluster("127.0.0.1", 1337, 1338, 7000, 1, "")
+    assert given.taking_up(before) == given
+
+
 def test_a_record_written_before_a_field_was_there_is_read(folder):
     folder.write(CLUSTER)
     fields = json.loads(folder.record.read_text())
@@ -53,8 +63,11 @@ def test_a_record_written_before_a_field_was_there_is_read(folder):
 
 def test_defaults_are_those_of_the_servers():
     config = Config()
-    defaults = (CLUSTER.cache_size, CLUSTER.request_timeout, CLUSTER.content_timeout)
-    assert defaults == (config.cache_bytes, config.request_timeout, config.content_timeout)
+    cluster = (CLUSTER.cache_size, CLUSTER.request_timeout, CLUSTER.content_timeout)
+    assert cluster == (defaults.CACHE_SIZE, defaults.REQUEST_TIMEOUT, defaults.CONTENT_TIMEOUT)
+    ports = (defaults.QUERY_PORT, defaults.MANAGEMENT_PORT, defaults.RPC_PORT)
+    assert (defaults.HOST, *ports) == (config.host, config.query_port, config.management_port, config.rpc_port)
+    assert cluster == (config.cache_bytes, config.request_timeout, config.content_timeout)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"host": "x"}', '{"other": 1}'])
