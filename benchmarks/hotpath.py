@@ -110,7 +110,7 @@ class Frontend:
         processor.apply(REGISTRY)
         api = Api(processor, metrics, {})
         api.follow_catalog()
-        server = HttpServer(api.handle, Limits(), loop, metrics.process.responded)
+        server = HttpServer(api.handle, Limits(), loop, metrics.process.statuses)
         self.sinks = [Sink() for _ in range(CONNECTIONS)]
         self.clients = [server.protocol() for _ in self.sinks]
         for client, sink in zip(self.clients, self.sinks, strict=True):

@@ -7,7 +7,6 @@ least. Run as a process: ``python -m benchmarks.prototype PORT``.
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
 import struct
 import sys
@@ -16,7 +15,8 @@ from array import array
 import httptools
 import msgspec
 import numpy as np
-import uvloop
+
+from benchmarks import pair
 
 RESPONSE = (
     b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n{"query_id":%d,"output":%b,'
@@ -112,20 +112,5 @@ def serve_model(connection: socket.socket) -> None:
         stream.flush()
 
 
-async def serve(port: int, connection: socket.socket) -> None:
-    loop = asyncio.get_running_loop()
-    connection.setblocking(False)
-    _, model = await loop.create_unix_connection(Model, sock=connection)
-    server = await loop.create_server(lambda: Client(model), "127.0.0.1", port)
-    print("ready", flush=True)
-    await server.serve_forever()
-
-
 if __name__ == "__main__":
-    ours, theirs = socket.socketpair()
-    if os.fork() == 0:
-        ours.close()
-        serve_model(theirs)
-        os._exit(0)
-    theirs.close()
-    uvloop.run(serve(int(sys.argv[1]), ours))
+    pair.run(int(sys.argv[1]), serve_model, Model, Client)

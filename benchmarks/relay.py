@@ -7,14 +7,13 @@ nothing done. Run as a process: ``python -m benchmarks.relay PORT``.
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
 import sys
 from collections import deque
 
 import httptools
-import uvloop
 
+from benchmarks import pair
 from benchmarks.floor import RESPONSE
 
 
@@ -70,20 +69,5 @@ def send_back(connection: socket.socket) -> None:
         connection.sendall(data)
 
 
-async def serve(port: int, connection: socket.socket) -> None:
-    loop = asyncio.get_running_loop()
-    connection.setblocking(False)
-    _, mirror = await loop.create_unix_connection(Mirror, sock=connection)
-    server = await loop.create_server(lambda: Client(mirror), "127.0.0.1", port)
-    print("ready", flush=True)
-    await server.serve_forever()
-
-
 if __name__ == "__main__":
-    ours, theirs = socket.socketpair()
-    if os.fork() == 0:
-        ours.close()
-        send_back(theirs)
-        os._exit(0)
-    theirs.close()
-    uvloop.run(serve(int(sys.argv[1]), ours))
+    pair.run(int(sys.argv[1]), send_back, Mirror, Client)

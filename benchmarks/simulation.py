@@ -17,7 +17,7 @@ from clipper.execution.executor import Executor
 from clipper.execution.model import ModelSettings
 from clipper.execution.replica import Replica
 from clipper.metrics import Metrics
-from clipper.rpc.wire import Outcome
+from clipper.rpc.wire import Outcomes
 from clipper.types import ModelVersion
 
 MODEL = ModelVersion("simulated", "1")
@@ -141,13 +141,10 @@ class Container:
 
     def _done(self, seconds: float) -> None:
         batch_id, size = self.sent.popleft()
-        outcomes = [OUTCOME] * size
+        outcomes = Outcomes([b"1"] * size)
         self.world.after(WIRE, lambda: self.world.answered(self.replica, batch_id, outcomes, seconds))
         if self.sent:
             self._work()
-
-
-OUTCOME = Outcome(True, b"1")
 
 
 class World:
@@ -180,7 +177,7 @@ class World:
     def after(self, seconds: float, action: Callable[[], None]) -> None:
         heapq.heappush(self._events, (self.now + seconds, next(self._numbers), action))
 
-    def answered(self, replica: Replica, batch_id: int, outcomes: list[Outcome], seconds: float) -> None:
+    def answered(self, replica: Replica, batch_id: int, outcomes: Outcomes, seconds: float) -> None:
         if not self.executor.batch_answered(MODEL, replica, batch_id, outcomes, self.now, seconds):
             raise RuntimeError(f"batch {batch_id} was not expected")
 

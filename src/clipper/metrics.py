@@ -8,6 +8,7 @@ them into one value that can travel, be added to those of other frontends, and b
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -168,19 +169,25 @@ class ModelMetrics:
 
 
 class ProcessMetrics:
-    """The frontend process. ``cache_bytes``, ``cache_entries`` and ``store_up`` (1 or 0) are gauges."""
+    """The frontend process. ``cache_bytes``, ``cache_entries`` and ``store_up`` (1 or 0) are gauges.
 
-    __slots__ = ("cache_bytes", "cache_entries", "responses", "store_up")
+    ``statuses`` counts the HTTP responses by their status, 100 to 599.
+    """
+
+    __slots__ = ("cache_bytes", "cache_entries", "statuses", "store_up")
 
     def __init__(self) -> None:
-        self.responses = [0] * len(STATUS_CLASSES)
+        self.statuses = defaultdict[int, int](int)
         self.cache_bytes: Gauge = zero
         self.cache_entries: Gauge = zero
         self.store_up: Gauge = zero
 
-    def responded(self, status: int) -> None:
-        """An HTTP response with this status (100 to 599) was written."""
-        self.responses[status // 100 - 1] += 1
+    def responses(self) -> dict[str, int]:
+        """HTTP responses by the class of their status."""
+        counts = dict.fromkeys(STATUS_CLASSES, 0)
+        for status, count in self.statuses.items():
+            counts[STATUS_CLASSES[status // 100 - 1]] += count
+        return counts
 
 
 class Metrics:
@@ -244,7 +251,7 @@ class Metrics:
             up=1,
             storeless=0 if self.process.store_up() else 1,
             versions=frozenset((self._version,)),
-            responses=dict(zip(STATUS_CLASSES, self.process.responses, strict=True)),
+            responses=self.process.responses(),
             cache_bytes=self.process.cache_bytes(),
             cache_entries=self.process.cache_entries(),
         )

@@ -65,8 +65,11 @@ class Query(msgspec.Struct, eq=False):
     flight: Flight | None = None
 
     def output(self, model: ModelVersion, fragment: bytes) -> None:
-        if self.answer is not None:
-            self.lane.answered(self, Prediction(self.id, fragment))
+        answer = self.answer
+        if answer is not None:
+            self.answer = None
+            self.lane.answered(self)
+            answer(Prediction(self.id, fragment))
 
     def failure(self, model: ModelVersion, reason: str, detail: str) -> None:
         if self.answer is not None:
@@ -150,7 +153,9 @@ class EnsembleQuery:
         else:
             models = tuple(choice.model for choice in self._asked if choice.model in self._outputs)
             prediction = Prediction(self.id, combined.output, models=models, confidence=combined.confidence)
-            self._lane.answered(self, prediction)
+            answer, self.answer = self.answer, None
+            self._lane.answered(self)
+            answer(prediction)
 
     def abandon(self) -> None:
         """The client has gone: no answer, and no work for one."""
@@ -192,14 +197,10 @@ class Lane:
         if not self._timer_set:
             self._set_timer(query)
 
-    def answered(self, query: AnyQuery, prediction: Prediction) -> None:
-        """Takes off a query that its models have answered, and answers it."""
+    def answered(self, query: AnyQuery) -> None:
+        """Takes off a query that its models have answered."""
         del self._open[query.id]
-        self._metrics.ok += 1
-        self._metrics.latency.record(self._clock.time() - query.arrived)
-        answer, query.answer = query.answer, None
-        assert answer is not None
-        answer(prediction)
+        self._metrics.answered(self._clock.time() - query.arrived)
 
     def defaulted(self, query: AnyQuery, reason: str, detail: str) -> None:
         """Takes off a query that its models have not answered, and gives it the default output."""

@@ -3,10 +3,10 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from clipper.fragments import as_fragment, is_fragment
+from clipper.fragments import are_fragments, as_fragment, is_fragment
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -49,6 +49,25 @@ def test_what_would_break_an_answer_is_no_fragment(text: bytes) -> None:
 def test_what_passes_leaves_the_answer_json(text: bytes) -> None:
     if is_fragment(text):
         assert list(json.loads(b'{"output":%b,"default":false}' % text)) == ["output", "default"]
+
+
+PIECES = st.lists(
+    st.sampled_from([b"1", b"[", b"]", b",", b"{", b"}", b'"a":', b'"', b" ", b"\xc3", b"\xa4"]), max_size=6
+)
+
+
+@given(st.lists(PIECES.map(b"".join), max_size=6))
+@example([b"1,2", b"[3", b"4]"])
+@example([b'"a', b'b"'])
+@example([b"", b"1"])
+@example([b'"\xc3', b'\xa4"'])
+def test_many_pass_only_if_each_does(texts: list[bytes]) -> None:
+    assert not are_fragments(texts) or all(map(is_fragment, texts))
+
+
+@given(st.lists(st.one_of(st.integers(), st.text(), st.lists(st.booleans()), st.none())))
+def test_what_is_written_without_blanks_passes_at_once(values: list[object]) -> None:
+    assert are_fragments([json.dumps(each, separators=(",", ":")).encode() for each in values])
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"])))

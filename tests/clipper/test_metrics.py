@@ -47,7 +47,7 @@ def play(metrics: Metrics, events) -> None:
             case "hit":
                 metrics.model("m", who).hits += 1
             case "status":
-                metrics.process.responded(who)
+                metrics.process.statuses[who] += 1
 
 
 def told(*plays) -> Snapshot:
@@ -180,7 +180,7 @@ def test_counts_over_all_models_outlive_a_version_but_its_gauges_do_not():
 )
 def test_responses_are_counted_by_class(status, status_class):
     metrics = Metrics(Clock())
-    metrics.process.responded(status)
+    metrics.process.statuses[status] += 1
     responses = metrics.snapshot().process.responses
     assert {name: count for name, count in responses.items() if count} == {status_class: 1}
 

@@ -20,6 +20,7 @@ from clipper.query import NO_MODELS, TOO_LATE, AnyQuery, Prediction
 from clipper.rpc.wire import Outcome
 from clipper.types import Application, Model, ModelVersion, Registry
 from tests.clipper.execution.fakes import RecordingLink
+from tests.outcomes import together
 
 V1, V2 = ModelVersion("m", "1"), ModelVersion("m", "2")
 
@@ -88,7 +89,7 @@ class House:
 
     def answer(self, replica: Replica, outcome: Outcome, version: ModelVersion = V1) -> None:
         batch_id = next(iter(replica.outstanding))
-        assert self.executor.batch_answered(version, replica, batch_id, [outcome], self.clock.now)
+        assert self.executor.batch_answered(version, replica, batch_id, together(outcome), self.clock.now)
 
 
 def test_an_output_is_the_answer_as_soon_as_it_is_there() -> None:

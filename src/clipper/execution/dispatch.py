@@ -27,10 +27,10 @@ def assign(queue: DeadlineQueue, replicas: Sequence[Replica], now: float) -> Ite
 
     A free replica pulls, the least busy first; of those that are idle the one that is so for longest, unless it is
     much slower: several frontends do not all prefer the same one. Idle replicas share what waits, if it saves more
-    time than it costs to split it. What it can't finish before the
-    deadline it leaves to a quicker one, if there is one that can; else it is late: to work on it would make others
-    late in turn. Only a replica that is idle and can serve nobody tries one query now and then: a forecast made of
-    old measurements must be able to prove itself wrong.
+    time than it costs to split it. What a replica can't finish before the deadline it leaves to a quicker one, if
+    there is one that can; else it is late: to work on it would make others late in turn. Only a replica that is idle
+    and can serve nobody tries one query now and then: a forecast made of old measurements must be able to prove
+    itself wrong.
     """
     tried: set[int] = set()
     while queue.waiting:

@@ -13,13 +13,17 @@ from clipper.execution.cache import PredictionCache
 from clipper.execution.flight import Flight, Waiter
 from clipper.execution.model import ModelSettings, ServedModel
 from clipper.execution.replica import Replica
-from clipper.fragments import is_fragment
+from clipper.fragments import are_fragments, is_fragment
 from clipper.metrics import Metrics
-from clipper.rpc.wire import Outcome
+from clipper.rpc.wire import Outcomes
 from clipper.types import ModelVersion
 
 CACHED_INPUT_BYTES = 1 << 20
 """Larger inputs are neither cached nor shared in flight: to hash them would stall the event loop."""
+
+
+ALARM_SLACK = 0.001
+"""Seconds by which an alarm may come early: the event loop's timers tick in milliseconds."""
 
 
 class Alarms(Protocol):
@@ -118,7 +122,7 @@ class Executor:
         version: ModelVersion,
         replica: Replica,
         batch_id: int,
-        outcomes: list[Outcome],
+        outcomes: Outcomes,
         now: float,
         worked: float = 0.0,
     ) -> bool:
@@ -126,20 +130,22 @@ class Executor:
 
         ``worked`` is what the container says it took, in seconds; 0 if it does not say.
         """
+        texts, errors = outcomes
         model = self._models.get(version)
         batch = replica.outstanding.get(batch_id)
-        if model is None or batch is None or len(batch.flights) != len(outcomes):
+        if model is None or batch is None or len(batch.flights) != len(texts):
             return False
-        cache = self._cache if self._caches else None
-        for flight, (ok, data) in zip(model.take_back(replica, batch_id, now, worked), outcomes, strict=True):
+        flights = model.take_back(replica, batch_id, now, worked)
+        sound = not errors and are_fragments(texts)
+        for place, (flight, text) in enumerate(zip(flights, texts, strict=True)):
             if flight.shared or flight.queued:
                 model.settle(flight)
-            if not (ok and is_fragment(data)):
-                model.fail_one(flight, ok, data)
+            if not sound and (place in errors or not is_fragment(text)):
+                model.fail_one(flight, text, place in errors)
                 continue
-            if cache is not None and flight.shared:
-                cache.put((model.registration, flight.input), data)
-            flight.land(data)
+            if flight.shared:
+                self._cache.put((model.registration, flight.input), text)
+            flight.land(text)
         return True
 
     # -- the registry ----------------------------------------------------------------------------------------------
@@ -192,7 +198,12 @@ class Executor:
             model.dispatch(now)
 
     def ring(self, now: float) -> None:
-        """Attends to what had to wait for this time: batches that are overdue, batches that were held back."""
+        """Attends to what had to wait for this time: batches that are overdue, batches that were held back.
+
+        An alarm that an earlier one has overtaken still comes, to nothing: else it would set another, for ever.
+        """
+        if now < self._ring_at - ALARM_SLACK:
+            return
         models, self._watched = self._watched, {}
         self._ring_at = float("inf")
         for model in models:

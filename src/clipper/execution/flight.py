@@ -57,8 +57,3 @@ class Flight(msgspec.Struct, eq=False):
         waiters, self.waiters = self.waiters, []
         for waiter in waiters:
             waiter.failure(self.model, reason, detail)
-
-    @property
-    def suspect(self) -> bool:
-        """The next replica that dies of its batch condemns it: it must be in that batch alone."""
-        return self.tries == MAX_TRIES - 1

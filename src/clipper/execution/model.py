@@ -207,10 +207,10 @@ class ServedModel:
             self.queue.discard(flight)
         self._forget(flight)
 
-    def fail_one(self, flight: Flight, ok: bool, data: bytes) -> None:
-        """The model, or what it made, failed this query."""
+    def fail_one(self, flight: Flight, data: bytes, told: bool) -> None:
+        """The model failed this query, and ``data`` tells why; or ``data`` is what it made, and no output."""
         self.metrics.errors += 1
-        text = "the container sent an output that is not JSON text" if ok else data.decode(errors="replace")
+        text = data.decode(errors="replace") if told else "the container sent an output that is not JSON text"
         flight.fail("model_error", text)
 
     def _forget(self, flight: Flight) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
-from heapq import heapify, heappop, heappush
+from operator import attrgetter
 
 from clipper.execution.flight import MAX_TRIES, Flight
 
@@ -14,50 +15,60 @@ QUEUE_BYTES = 256 << 20
 """Inputs that wait for one model version take at most this: more than is answered within any sensible deadline."""
 
 _SUSPECT = MAX_TRIES - 1
+"""Tries of a query that the next replica to die of its batch condemns: it must be in that batch alone."""
+
 _FEW = 64
 
-Entry = tuple[float, int, Flight]
+_deadline_of = attrgetter("deadline")
+_input_of = attrgetter("input")
 
 
 class DeadlineQueue:
     """Earliest deadline first, over all applications of a model version; first come first served among equals.
 
-    ``waiting`` is their number, ``bytes`` the size of their inputs. A flight that is over before its turn only leaves
-    its place: places are cleared once most of them are empty.
+    ``waiting`` is their number, ``bytes`` the size of their inputs. Queries of one application come in the order of
+    their deadlines: so the line is mostly in order as it grows, and is only sorted when it is not. A flight that is
+    over before its turn leaves its place: places are cleared once most of them are empty.
     """
 
-    __slots__ = ("_heap", "_sequence", "bytes", "waiting")
+    __slots__ = ("_latest", "_line", "_sorted", "_suspects", "bytes", "waiting")
 
     def __init__(self) -> None:
-        self._heap: list[Entry] = []
-        self._sequence = 0
+        self._line: deque[Flight] = deque()
+        self._latest = 0.0  # the deadline of the last in the line
+        self._sorted = True
+        self._suspects = False  # whether one may be in the line
         self.bytes = 0
         self.waiting = 0
 
     def push(self, flight: Flight) -> None:
-        self._sequence = sequence = self._sequence + 1
         self.waiting += 1
         self.bytes += len(flight.input)
         flight.queued = True
-        heappush(self._heap, (flight.deadline, sequence, flight))
+        if flight.deadline >= self._latest:
+            self._latest = flight.deadline
+        else:
+            self._sorted = False
+        if flight.tries == _SUSPECT:
+            self._suspects = True
+        self._line.append(flight)
 
     def discard(self, flight: Flight) -> None:
         """Takes out a flight that is queued and over."""
         self._leave(flight)
-        if len(self._heap) > 2 * self.waiting + _FEW:
-            self._heap = [entry for entry in self._heap if entry[2].queued]
-            heapify(self._heap)
+        if len(self._line) > 2 * self.waiting + _FEW:
+            self._line = deque(each for each in self._line if each.queued)
 
     def head(self) -> Flight | None:
         """The most urgent flight."""
-        heap = self._heap
-        while heap and not heap[0][2].queued:
-            heappop(heap)
-        return heap[0][2] if heap else None
+        line = self._in_order()
+        while line and not line[0].queued:
+            line.popleft()
+        return line[0] if line else None
 
     def pop(self) -> Flight:
         """Removes the flight that ``head`` has shown."""
-        flight = heappop(self._heap)[2]
+        flight = self._line.popleft()
         self._leave(flight)
         return flight
 
@@ -66,41 +77,48 @@ class DeadlineQueue:
 
         A suspect comes alone.
         """
+        if self._suspects or self.bytes > BATCH_BYTES:
+            return self._take_within_bounds(most)
         batch: list[Flight] = []
-        size = 0
-        heap = self._heap
-        while heap and len(batch) < most:
-            flight = heap[0][2]
+        line = self._in_order()
+        while line and len(batch) < most:
+            flight = line.popleft()
             if flight.queued:
-                more = len(flight.input)
-                if batch and (size + more > BATCH_BYTES or flight.tries == _SUSPECT or batch[0].tries == _SUSPECT):
-                    break
-                size += more
                 flight.queued = False
                 batch.append(flight)
-            heappop(heap)
         self.waiting -= len(batch)
-        self.bytes -= size
+        self.bytes -= sum(map(len, map(_input_of, batch)))
+        return batch
+
+    def _take_within_bounds(self, most: int) -> list[Flight]:
+        batch: list[Flight] = []
+        size = 0
+        while len(batch) < most and (flight := self.head()) is not None:
+            size += len(flight.input)
+            if batch and (size > BATCH_BYTES or flight.tries == _SUSPECT or batch[0].tries == _SUSPECT):
+                break
+            batch.append(self.pop())
+        self._suspects = any(each.tries == _SUSPECT for each in self._line)
         return batch
 
     def expired(self, now: float) -> list[Flight]:
         """Removes the flights at the head whose time is over: while every replica is busy nobody else does."""
         gone: list[Flight] = []
-        heap = self._heap
-        while heap and (heap[0][2].deadline <= now or not heap[0][2].queued):
-            flight = heappop(heap)[2]
-            if flight.queued:
-                self._leave(flight)
-                gone.append(flight)
+        while (flight := self.head()) is not None and flight.deadline <= now:
+            gone.append(self.pop())
         return gone
 
     def drain(self) -> Iterator[Flight]:
         """Removes everything, most urgent first."""
-        while self._heap:
-            flight = heappop(self._heap)[2]
-            if flight.queued:
-                self._leave(flight)
-                yield flight
+        while self.head() is not None:
+            yield self.pop()
+
+    def _in_order(self) -> deque[Flight]:
+        if not self._sorted:
+            self._line = deque(sorted(self._line, key=_deadline_of))
+            self._latest = self._line[-1].deadline if self._line else 0.0
+            self._sorted = True
+        return self._line
 
     def _leave(self, flight: Flight) -> None:
         flight.queued = False

@@ -39,12 +39,16 @@ class Link(Protocol):
 
 
 class Batch(NamedTuple):
-    """Flights that were sent together. ``late_at`` is when the replica is no longer trusted to answer them."""
+    """Flights that were sent together. ``late_at`` is when the replica is no longer trusted to answer them.
+
+    ``tried``: one of them was in a replica that died.
+    """
 
     flights: list[Flight]
     sent_at: float
     full: bool
     late_at: float
+    tried: bool
 
 
 class Replica:
@@ -96,8 +100,7 @@ class Replica:
         if len(self.outstanding) > 1 or self.latency.predict(self.sizer.size()) >= self.pipeline_seconds:
             return False
         (batch,) = self.outstanding.values()
-        harmless = not any(flight.tries for flight in batch.flights)
-        return harmless and waiting >= len(batch.flights) and batch.late_at > now
+        return waiting >= len(batch.flights) and batch.late_at > now and not batch.tried
 
     def overdue(self, now: float) -> bool:
         """Whether a batch should have been answered for long."""
@@ -125,12 +128,14 @@ class Replica:
 
     def send(self, flights: list[Flight], now: float) -> None:
         self._next_batch = batch_id = (self._next_batch + 1) & 0xFFFFFFFF
-        full = len(flights) >= self.sizer.size()
-        self.outstanding[batch_id] = Batch(flights, now, full, self._late_at(len(flights), now))
-        deadline = flights[-1].deadline
+        deadline, tries = now, 0
         for flight in flights:
             flight.batches += 1
+            tries += flight.tries
             deadline = flight.deadline if flight.deadline > deadline else deadline
+        full = len(flights) >= self.sizer.size()
+        late_at = self._late_at(len(flights), now)
+        self.outstanding[batch_id] = Batch(flights, now, full, late_at, tries > 0)
         budget = min(int(max(0.001, deadline - now) * 1e6), 0xFFFFFFFF)
         self.link.send_batch(batch_id, [flight.input for flight in flights], budget)
 

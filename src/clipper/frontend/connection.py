@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Final, cast
 
 from clipper.errors import ClipperError, InternalError, RequestTimeout
-from clipper.frontend.exchange import Exchange, as_clipper_error, encode_answer
+from clipper.frontend.exchange import Exchange, as_clipper_error, with_header
 from clipper.frontend.host import Host
 from clipper.frontend.reader import BODY, IDLE, SHUT, RequestReader
 from clipper.sockets import DirectWriter
@@ -37,7 +37,7 @@ class Connection(asyncio.Protocol):
         self._handler = server.handler
         self._known_heads = server.known_heads
         self._time = server.loop.time
-        self._count = server.count
+        self._statuses = server.statuses
         self._reader = RequestReader(self, server.limits, self._take)
         self._taken: list[Exchange] | None = None  # by the reader, in a read to be learned from
         self._waiting: deque[Exchange] = deque()  # without an answer, or behind one without; in order of arrival
@@ -74,17 +74,20 @@ class Connection(asyncio.Protocol):
         if reader.phase == SHUT:
             self._discard(len(data))
             return
-        self._reading = True
         if reader.phase == IDLE and len(data) <= _SLICE_BYTES:
             body_at = data.find(b"\r\n\r\n") + 4
             head = self._known_heads.get(data[:body_at])
-            if head is None or head.size != len(data) or reader.one_more:
-                self._read_unknown(data, now)
-            else:
+            if head is not None and head.size == len(data) and not reader.one_more:
                 reader.since = now
-                exchange = Exchange(self, head.method, head.path, head.query_string, head.headers, now)
-                exchange.body = data[body_at:]
-                self._serve(exchange)
+                self._serve(
+                    Exchange(self, head.method, head.path, head.query_string, head.headers, now, data[body_at:])
+                )
+                if len(self._waiting) >= self._limits.pipeline:
+                    self._pause()
+                return
+        self._reading = True
+        if reader.phase == IDLE and len(data) <= _SLICE_BYTES:
+            self._read_unknown(data, now)
         else:
             self._read_in_slices(memoryview(data), now)
         self._reading = False
@@ -157,7 +160,7 @@ class Connection(asyncio.Protocol):
             self._handler(exchange)
         except Exception:
             _log.exception("the handler failed on %r %r", exchange.method, exchange.path)
-            if exchange.answer is None:
+            if exchange.response is None:
                 cause = "the query frontend failed on this request: its log holds the traceback"
                 exchange.reply(500, InternalError(cause).to_json())
 
@@ -170,21 +173,20 @@ class Connection(asyncio.Protocol):
         if len(waiting) == 1 and not special:
             waiting.clear()
             exchange.origin = None
-            assert exchange.answer is not None
-            self._write(encode_answer(exchange, exchange.answer, b""))
-            self._count(exchange.answer[0])
+            assert exchange.response is not None
+            self._write(exchange.response)
+            self._statuses[exchange.status] += 1
             return
-        while waiting and (answer := waiting[0].answer) is not None:
+        while waiting and (response := waiting[0].response) is not None:
             exchange = waiting.popleft()
             exchange.origin = None
-            connection_header = b""
             if exchange.last:
                 self._ending = True
-                connection_header = b"Connection: close\r\n"
+                response = with_header(response, b"Connection: close")
             elif reader.http_1_0:
-                connection_header = b"Connection: keep-alive\r\n"
-            self._out.append(encode_answer(exchange, answer, connection_header))
-            self._count(answer[0])
+                response = with_header(response, b"Connection: keep-alive")
+            self._out.append(response)
+            self._statuses[exchange.status] += 1
         if not self._reading:
             self._flush()
 

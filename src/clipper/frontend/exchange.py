@@ -14,11 +14,8 @@ from clipper.errors import ClipperError, InternalError
 Body = bytes | bytearray | memoryview
 
 _log = logging.getLogger(__name__)
+_JSON_RESPONSE: Final = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
 _KNOWN_STATUSES: Final = {int(each): each.phrase for each in http.HTTPStatus}
-
-
-# Status, body, content type, further header lines. No named tuple: to make one costs as much as to encode it.
-Answer = tuple[int, Body, bytes, bytes]
 
 
 class Origin(Protocol):
@@ -40,8 +37,8 @@ class Exchange(msgspec.Struct, eq=False, weakref=True):
 
     ``path`` stands without the query string and is not percent-decoded. ``body`` is whole. ``arrived`` is the
     ``loop.time()`` at which the first bytes were read. ``closed`` turns true when the client goes before its
-    answer; ``pending``, where it is set, is then abandoned. ``origin``, ``answer`` and ``last`` are the
-    connection's own notes.
+    answer; ``pending``, where it is set, is then abandoned. ``response``, once there is one, is all of it but the
+    Connection header, and ``status`` its status. ``origin`` and ``last`` are the connection's own notes.
     """
 
     origin: Origin | None
@@ -51,7 +48,8 @@ class Exchange(msgspec.Struct, eq=False, weakref=True):
     headers: dict[bytes, bytes]
     arrived: float
     body: bytes | bytearray = b""
-    answer: Answer | None = None
+    response: bytes | None = None
+    status: int = 0
     pending: Pending | None = None
     closed: bool = False
     last: bool = False
@@ -72,9 +70,21 @@ class Exchange(msgspec.Struct, eq=False, weakref=True):
         Raises:
             RuntimeError: the request has been answered before.
         """
-        if self.answer is not None:
+        content = b"" if self.method == b"HEAD" else body  # its answer has the length of the body, not the body
+        start = _response_start(status, content_type)
+        # %b takes any buffer, which the type checker does not know; join() would be slower for small bodies.
+        response = b"%b%d\r\n%b\r\n%b" % (start, len(body), headers, content)  # type: ignore[str-format]
+        self._send(status, response)
+
+    def reply_json(self, body: bytes) -> None:
+        """The same as ``reply(200, body)`` to a POST, in less time."""
+        self._send(200, _JSON_RESPONSE % (len(body), body))
+
+    def _send(self, status: int, response: bytes) -> None:
+        if self.response is not None:
             raise RuntimeError(f"{self.method!r} {self.path!r} has been answered already: reply once")
-        self.answer = (status, body, content_type, headers)
+        self.response = response
+        self.status = status
         if self.origin is not None:
             self.origin.answered(self)
 
@@ -86,13 +96,10 @@ class Exchange(msgspec.Struct, eq=False, weakref=True):
             self.pending.abandon()
 
 
-def encode_answer(exchange: Exchange, answer: Answer, connection_header: bytes) -> bytes:
-    """The bytes of a response; the answer to HEAD has the length of its body, not the body."""
-    status, body, content_type, headers = answer
-    content = b"" if exchange.method == b"HEAD" else body
-    start = _response_start(status, content_type)
-    # %b takes any buffer, which the type checker does not know; join() would be slower for small bodies.
-    return b"%b%d\r\n%b%b\r\n%b" % (start, len(body), headers, connection_header, content)  # type: ignore[str-format]
+def with_header(response: bytes, line: bytes) -> bytes:
+    """The response with one more header line."""
+    head, body = response.split(b"\r\n\r\n", 1)
+    return b"%b\r\n%b\r\n\r\n%b" % (head, line, body)
 
 
 @functools.lru_cache(maxsize=256)

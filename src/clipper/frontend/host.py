@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
@@ -18,13 +19,13 @@ Handler = Callable[[Exchange], None]
 
 
 class Host(Protocol):
-    """``count`` is told the status of each answer."""
+    """``statuses`` counts the answers by their status."""
 
     handler: Handler
     limits: Limits
     loop: asyncio.AbstractEventLoop
     known_heads: KnownHeads
-    count: Callable[[int], None]
+    statuses: defaultdict[int, int]
 
     def admit(self, connection: Connection) -> ClipperError | None:
         """Takes up a new connection, or says why not."""

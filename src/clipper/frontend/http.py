@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections import defaultdict
 from typing import Final
 
 from clipper.errors import Unavailable
@@ -22,7 +22,7 @@ class HttpServer:
     """Owns the connections of one listening socket, or of several.
 
     ``handler`` is called on ``loop`` with each complete request; if it raises, the answer is a 500 and the
-    traceback is logged.
+    traceback is logged. ``statuses`` counts the answers by their status.
     """
 
     def __init__(
@@ -30,12 +30,12 @@ class HttpServer:
         handler: Handler,
         limits: Limits,
         loop: asyncio.AbstractEventLoop,
-        count: Callable[[int], None] = lambda status: None,
+        statuses: defaultdict[int, int] | None = None,
     ) -> None:
         self.handler = handler
         self.limits = limits
         self.loop = loop
-        self.count = count
+        self.statuses = defaultdict[int, int](int) if statuses is None else statuses
         self.known_heads = KnownHeads()
         self._connections: set[Connection] = set()
         self._draining = False

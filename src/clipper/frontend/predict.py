@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from functools import partial
 from typing import Final
 
 from msgspec import Struct
@@ -51,19 +52,25 @@ class PredictEndpoint:
             raise MethodNotAllowed(f"/{self._app.name}/predict takes POST, not {exchange.method.decode('latin-1')}")
         # Most requests say this in this spelling; to look for others takes longer than to decode a short body.
         is_json = exchange.headers.get(b"Content-Type") == b"application/json"
-        media = None if is_json else media_of(exchange.header(b"content-type") or b"")
-        body = exchange.body
         try:
-            if exchange.query_string or not is_json:
-                _check_head(exchange, media)
-            if len(body) > LONG_BATCH and self._is_long(body, media):
-                self._turns.add(exchange, self._answer_in_steps(exchange, media))
-            elif media is not None:
-                deque(self._answer_in_steps(exchange, media), maxlen=0)
+            if is_json and not exchange.query_string and len(exchange.body) <= LONG_BATCH:
+                self._ask(exchange, self._decoder.decode(exchange.body))
             else:
-                self._ask(exchange, self._decoder.decode(body))
+                self._answer_unusual(exchange, is_json)
         except ClipperError as error:
             self._refuse(exchange, error)
+
+    def _answer_unusual(self, exchange: Exchange, is_json: bool) -> None:
+        media = None if is_json else media_of(exchange.header(b"content-type") or b"")
+        body = exchange.body
+        if exchange.query_string or not is_json:
+            _check_head(exchange, media)
+        if len(body) > LONG_BATCH and self._is_long(body, media):
+            self._turns.add(exchange, self._answer_in_steps(exchange, media))
+        elif media is not None:
+            deque(self._answer_in_steps(exchange, media), maxlen=0)
+        else:
+            self._ask(exchange, self._decoder.decode(body))
 
     def _is_long(self, body: bytes | bytearray, media: Media | None) -> bool:
         """Of a body over ``LONG_BATCH``: whether it is read in steps."""
@@ -89,10 +96,7 @@ class PredictEndpoint:
         if request.is_batch:
             self._ask_batch(exchange, request.inputs, models)
             return
-
-        def answer(prediction: Prediction) -> None:
-            exchange.reply(200, encode_prediction(prediction))
-
+        answer = partial(_reply, exchange)
         exchange.pending = self._processor.predict(app, request.inputs[0], answer, exchange.arrived, models)
 
     def _ask_batch(self, exchange: Exchange, inputs: list[bytes], models: tuple[ModelVersion, ...] | None) -> None:
@@ -118,6 +122,10 @@ class PredictEndpoint:
         if isinstance(error, JsonError):  # the first to notice a compressed body, which is no JSON
             error = _refusal_of_coding(exchange) or error
         exchange.reply(error.status, error.to_json())
+
+
+def _reply(exchange: Exchange, prediction: Prediction) -> None:
+    exchange.reply_json(encode_prediction(prediction))
 
 
 class BatchAnswer:

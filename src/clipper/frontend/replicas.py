@@ -12,7 +12,7 @@ from clipper import types
 from clipper.execution.executor import Executor
 from clipper.execution.replica import Replica
 from clipper.rpc.listener import ContainerConnection, Refused
-from clipper.rpc.wire import Hello, Outcome, parse_input_type
+from clipper.rpc.wire import Hello, Outcomes, parse_input_type
 from clipper.types import ModelVersion
 
 log = logging.getLogger(__name__)
@@ -63,9 +63,7 @@ class ConnectedReplicas:
         self._joined.set()
         self._report(self.records())
 
-    def answered(
-        self, connection: ContainerConnection, batch_id: int, outcomes: list[Outcome], worked: float
-    ) -> bool:
+    def answered(self, connection: ContainerConnection, batch_id: int, outcomes: Outcomes, worked: float) -> bool:
         version, replica = self._connected[connection]
         return self._executor.batch_answered(version, replica, batch_id, outcomes, time.monotonic(), worked)
 

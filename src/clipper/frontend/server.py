@@ -64,7 +64,7 @@ class QueryFrontend:
         self._peers = MetricsPeers(config.metrics_sockets)
         self._pages = Pages(metrics, self._peers, self._feed)
         self._api = Api(self._processor, metrics, self._pages.table())
-        self._http = HttpServer(self._api.handle, _limits(config), loop, metrics.process.responded)
+        self._http = HttpServer(self._api.handle, _limits(config), loop, metrics.process.statuses)
         self._replicas = ConnectedReplicas(self._executor, config.frontend, self._feed.report)
         self._listener = Listener(self._replicas)
         metrics.process.cache_bytes = lambda: cache.size_bytes

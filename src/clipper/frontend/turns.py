@@ -59,7 +59,7 @@ def _goes_on(exchange: Exchange, steps: Steps[None]) -> bool:
         return False
     except Exception:
         _log.exception("a step failed for %r %r", exchange.method, exchange.path)
-        if exchange.answer is None:
+        if exchange.response is None:
             cause = "the query frontend failed on this request: its log holds the traceback"
             exchange.reply(500, InternalError(cause).to_json())
         return False

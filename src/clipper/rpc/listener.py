@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Protocol, cast
 
 from clipper.rpc import wire
-from clipper.rpc.wire import Frame, FrameReader, Hello, Kind, Outcome, WireError
+from clipper.rpc.wire import Frame, FrameReader, Hello, Kind, Outcomes, WireError
 from clipper.sockets import DirectWriter
 
 log = logging.getLogger(__name__)
@@ -34,9 +34,7 @@ class Containers(Protocol):
         """A container that was admitted waits for batches."""
         ...
 
-    def answered(
-        self, connection: ContainerConnection, batch_id: int, outcomes: list[Outcome], worked: float
-    ) -> bool:
+    def answered(self, connection: ContainerConnection, batch_id: int, outcomes: Outcomes, worked: float) -> bool:
         """A batch came back after ``worked`` seconds in the container (0: not told); False if it doesn't fit."""
         ...
 

@@ -106,6 +106,13 @@ class Outcome(NamedTuple):
     data: bytes
 
 
+class Outcomes(NamedTuple):
+    """The outcomes of a batch as they come: the texts, and at which places these are of errors."""
+
+    texts: list[bytes]
+    errors: frozenset[int] = frozenset()
+
+
 def encode_hello(hello: Hello) -> bytes:
     return encode_frame(Kind.HELLO, (json.dumps(asdict(hello)).encode(),))
 
@@ -171,17 +178,17 @@ def decode_batch(frame: Frame) -> list[memoryview]:
     return [frame.payload[start:end] for start, end in pairwise(ends)]
 
 
-def decode_outcomes(frame: Frame) -> list[Outcome]:
-    """The outcomes of a batch; their data is copied out, since it outlives the message."""
+def decode_outcomes(frame: Frame) -> Outcomes:
+    """The outcomes of a batch; their texts are copied out, since they outlive the message."""
     payload = bytes(frame.payload)
-    outcomes = []
-    start = item_offset(frame.items)
-    for flagged in _decode_u32s(frame):
-        end = start + (flagged & ~ERROR_FLAG)
-        outcomes.append(tuple.__new__(Outcome, (flagged < ERROR_FLAG, payload[start:end])))
-        start = end
-    _check_end(frame, start)
-    return outcomes
+    lengths = _decode_u32s(frame)
+    errors: frozenset[int] = frozenset()
+    if lengths and max(lengths) >= ERROR_FLAG:
+        errors = frozenset(place for place, flagged in enumerate(lengths) if flagged >= ERROR_FLAG)
+        lengths = tuple(flagged & ~ERROR_FLAG for flagged in lengths)
+    ends = list(accumulate(lengths, initial=item_offset(frame.items)))
+    _check_end(frame, ends[-1])
+    return Outcomes([payload[start:end] for start, end in pairwise(ends)], errors)
 
 
 def decode_lengths(frame: Frame) -> tuple[int, ...]:

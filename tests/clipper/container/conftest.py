@@ -16,6 +16,7 @@ import pytest
 from clipper.rpc import wire
 from clipper.rpc.wire import Frame, FrameReader, Hello, Kind, Outcome
 from clipper_admin.packaging import write_runtime
+from tests.outcomes import apart
 
 PATIENCE = 30.0
 IMPORTS = "from clipper.container import connection, runtime; from clipper.container.__main__ import main"
@@ -49,7 +50,7 @@ class Peer:
     def outcomes(self, batch_id: int = 1) -> list[Outcome]:
         frame = self.receive()
         assert (frame.kind, frame.batch_id) == (Kind.OUTCOMES, batch_id)
-        return wire.decode_outcomes(frame)
+        return apart(wire.decode_outcomes(frame))
 
     def ask(self, *inputs: bytes, budget_micros: int = 0) -> list[Outcome]:
         self.send(wire.encode_batch(1, inputs, budget_micros))

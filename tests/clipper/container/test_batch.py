@@ -8,13 +8,14 @@ from hypothesis import strategies as st
 from clipper.container import batch as batch_module
 from clipper.container.batch import Model
 from clipper.rpc.wire import FrameReader, InputType, Outcome, WireError, decode_outcomes, encode_batch
+from tests.outcomes import apart
 
 
 def ask(model: Model, inputs: list[bytes], budget_micros: int = 60_000_000) -> list[Outcome]:
     (frame,) = FrameReader().feed(encode_batch(7, inputs, budget_micros))
     (answer,) = FrameReader().feed(model.answer(frame))
     assert answer.batch_id == 7
-    return decode_outcomes(answer)
+    return apart(decode_outcomes(answer))
 
 
 def model_of(function) -> Model:

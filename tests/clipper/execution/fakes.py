@@ -7,7 +7,7 @@ from clipper.execution.executor import Executor
 from clipper.execution.model import ModelSettings
 from clipper.execution.replica import Replica
 from clipper.metrics import Metrics
-from clipper.rpc.wire import Outcome
+from clipper.rpc.wire import Outcomes
 from clipper.types import ModelVersion
 
 SUM = ModelVersion("sum", "1")
@@ -79,5 +79,5 @@ class Stage:
         self.now += seconds
         batch_id = next(iter(replica.outstanding))
         inputs = next(inputs for known, inputs, _ in link.batches if known == batch_id)
-        outcomes = [Outcome(True, b'"%b"' % data) for data in inputs]
+        outcomes = Outcomes([b'"%b"' % data for data in inputs])
         return self.executor.batch_answered(version, replica, batch_id, outcomes, self.now)

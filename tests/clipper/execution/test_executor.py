@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clipper.execution.flight import MAX_TRIES
-from clipper.rpc.wire import Outcome
+from clipper.rpc.wire import Outcomes
 from clipper.types import ModelVersion
 from tests.clipper.execution.fakes import SUM, RecordingWaiter, Stage, settings
 
@@ -76,7 +76,7 @@ def test_two_models_never_share_a_cached_output() -> None:
     waiter = stage.submit(b"x", version=other)
     stage.flush()
     stage.executor.batch_answered(
-        other, other_replica, next(iter(other_replica.outstanding)), [Outcome(True, b"2")], stage.now
+        other, other_replica, next(iter(other_replica.outstanding)), Outcomes([b"2"]), stage.now
     )
     assert other_link.batches[0][1] == [b"x"]
     assert waiter.outputs == [b"2"]
@@ -205,7 +205,7 @@ def test_an_error_of_one_query_is_its_own() -> None:
     replica, _ = stage.join()
     good, bad = stage.submit(b"good"), stage.submit(b"bad")
     stage.flush()
-    outcomes = [Outcome(True, b"1"), Outcome(False, b"ValueError: no")]
+    outcomes = Outcomes([b"1", b"ValueError: no"], frozenset({1}))
     assert stage.executor.batch_answered(SUM, replica, next(iter(replica.outstanding)), outcomes, stage.now)
     assert good.outputs == [b"1"]
     assert bad.failures == [("model_error", "ValueError: no")]
@@ -220,20 +220,20 @@ def test_an_output_that_is_no_json_is_an_error_of_its_query_alone(nonsense: byte
     replica, _ = stage.join()
     good, bad = stage.submit(b"good"), stage.submit(b"bad")
     stage.flush()
-    outcomes = [Outcome(True, b"1"), Outcome(True, nonsense)]
+    outcomes = Outcomes([b"1", nonsense])
     assert stage.executor.batch_answered(SUM, replica, next(iter(replica.outstanding)), outcomes, stage.now)
     assert good.outputs == [b"1"]
     assert bad.failures == [("model_error", "the container sent an output that is not JSON text")]
 
 
-@pytest.mark.parametrize("outcomes", [[], [Outcome(True, b"1")] * 2])
-def test_outcomes_that_do_not_fit_the_batch_are_refused(outcomes: list[Outcome]) -> None:
+@pytest.mark.parametrize("outcomes", [Outcomes([]), Outcomes([b"1", b"1"])])
+def test_outcomes_that_do_not_fit_the_batch_are_refused(outcomes: Outcomes) -> None:
     stage = Stage()
     replica, _ = stage.join()
     waiter = stage.submit(b"a")
     stage.flush()
     assert not stage.executor.batch_answered(SUM, replica, next(iter(replica.outstanding)), outcomes, stage.now)
-    assert not stage.executor.batch_answered(SUM, replica, 77, [Outcome(True, b"1")], stage.now)
+    assert not stage.executor.batch_answered(SUM, replica, 77, Outcomes([b"1"]), stage.now)
     assert not waiter.outputs
     assert not waiter.failures
 
@@ -347,7 +347,7 @@ def test_what_the_container_says_it_worked_counts_but_not_for_more_than_was_seen
         stage.flush()
         stage.now += seen
         batch_id = next(iter(replica.outstanding))
-        outcome = [Outcome(True, b"1")]
+        outcome = Outcomes([b"1"])
         assert stage.executor.batch_answered(SUM, replica, batch_id, outcome, stage.now, said)
         assert replica.latency.predict(1) == pytest.approx(taken)
 

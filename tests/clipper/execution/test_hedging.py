@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from clipper.execution.hedging import HEDGE_SHARE, HedgeBudget
 from clipper.execution.replica import Replica
-from clipper.rpc.wire import Outcome
+from clipper.rpc.wire import Outcomes
 from tests.clipper.execution.fakes import SUM, RecordingLink, Stage
 
 
@@ -118,7 +118,7 @@ def test_a_model_error_of_either_replica_fails_the_query_once() -> None:
     stage.executor.ring(stage.now)
     for replica in (other, stuck):
         batch_id = next(iter(replica.outstanding))
-        assert stage.executor.batch_answered(SUM, replica, batch_id, [Outcome(False, b"no")], stage.now)
+        assert stage.executor.batch_answered(SUM, replica, batch_id, Outcomes([b"no"], frozenset({0})), stage.now)
     assert waiter.failures == [("model_error", "no")]
 
 
@@ -130,3 +130,21 @@ def test_the_budget_bounds_the_share_that_is_sent_twice() -> None:
         spent += budget.spend()
     assert spent <= 10_000 * HEDGE_SHARE + 16
     assert spent >= 10_000 * HEDGE_SHARE
+
+
+def test_alarms_that_were_overtaken_do_not_multiply() -> None:
+    stage = Stage(batch_size=1)
+    ends = [join(stage, 0), join(stage, 1)]
+    for number in range(200):
+        stage.submit(b"%d" % number)
+        stage.flush()
+        stage.executor._models[SUM]._alarm(stage.now + 0.0005)  # an earlier one, as a delayed batch sets it
+        stage.now += 0.002
+        due = [when for when in stage.rings if when <= stage.now]
+        stage.rings = [when for when in stage.rings if when > stage.now]
+        for when in sorted(due):
+            stage.executor.ring(max(when, stage.now))
+        for replica, link in ends:
+            while replica.outstanding:
+                stage.answer(replica, link, 0.0001)
+    assert len(stage.rings) < 60, "those of the last tenth of a second, and not one for each of all"

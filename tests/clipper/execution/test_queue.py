@@ -34,18 +34,18 @@ def test_equal_deadlines_are_first_come_first_served() -> None:
     assert queue.take(20) == flights
 
 
-@given(st.lists(st.booleans(), max_size=300))
-def test_flights_that_are_over_leave_no_place_behind(over: list[bool]) -> None:
+@given(st.lists(st.booleans(), max_size=300), st.booleans())
+def test_flights_that_are_over_leave_no_place_behind(over: list[bool], least_urgent_first: bool) -> None:
     queue = DeadlineQueue()
     flights = [flight(float(n)) for n in range(len(over))]
-    for each in flights:
+    for each in reversed(flights) if least_urgent_first else flights:
         queue.push(each)
     for each, gone in zip(flights, over, strict=True):
         if gone:
             queue.discard(each)
     kept = [each for each, gone in zip(flights, over, strict=True) if not gone]
     assert queue.waiting == len(kept)
-    assert len(queue._heap) <= 2 * len(kept) + 64
+    assert len(queue._line) <= 2 * len(kept) + 64
     assert queue.take(1000) == kept
     assert queue.waiting == 0
 

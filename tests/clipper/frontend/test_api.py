@@ -20,7 +20,7 @@ from clipper.frontend.api import Api
 from clipper.frontend.predict import BATCH_STEP, LONG_BODY
 from clipper.metrics import Metrics
 from clipper.processor import Processor, QueryIds
-from clipper.rpc.wire import InputType, Outcome
+from clipper.rpc.wire import InputType, Outcomes
 from clipper.types import Application, Model, ModelVersion, Registry
 from tests.clipper.frontend.http_harness import Client, Response, Served, run, serving, until
 
@@ -84,7 +84,7 @@ class StandIn:
             self._house.loop.call_soon(self._answer, batch_id, inputs)
 
     def _answer(self, batch_id: int, inputs: list[bytes]) -> None:
-        outcomes = [Outcome(True, b"%d" % len(each)) for each in inputs]
+        outcomes = Outcomes([b"%d" % len(each) for each in inputs])
         now = time.monotonic()
         assert self._house.executor.batch_answered(self._version, self._replica, batch_id, outcomes, now)
 

@@ -40,7 +40,7 @@ def busy(frontend: str = "frontend-0") -> tuple[Metrics, Clock]:
     model.hits, model.misses, model.errors, model.redispatched = 1, 3, 5, 6
     model.hedged, app.cancelled = 10, 11
     model.queue_depth, model.in_flight, model.replicas = (lambda: 7), (lambda: 8), (lambda: 2)
-    metrics.process.responded(200)
+    metrics.process.statuses[200] += 1
     metrics.process.cache_bytes, metrics.process.cache_entries = (lambda: 100), (lambda: 9)
     metrics.process.store_up = lambda: 1
     return metrics, clock

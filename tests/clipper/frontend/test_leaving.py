@@ -16,7 +16,7 @@ from clipper.execution.model import ServedModel
 from clipper.frontend.connection import Connection
 from clipper.frontend.exchange import Exchange
 from clipper.query import Query
-from clipper.rpc.wire import Outcome
+from clipper.rpc.wire import Outcomes
 from clipper.types import ModelVersion, Registry
 from tests.clipper.frontend.http_harness import run, until
 from tests.clipper.frontend.test_api import House, at_home, output, post, registry
@@ -79,7 +79,7 @@ class Timers:
 def answer_all(house: House, model: ServedModel) -> None:
     for replica in model.replicas:
         for batch_id, batch in list(replica.outstanding.items()):
-            outcomes = [Outcome(True, b"8")] * len(batch.flights)
+            outcomes = Outcomes([b"8"] * len(batch.flights))
             assert house.executor.batch_answered(DOUBLES, replica, batch_id, outcomes, house.time())
 
 
@@ -107,7 +107,7 @@ def test_nothing_is_left_of_ten_thousand_queries_whose_clients_leave() -> None:
             assert len(model.flights) == in_flight <= 2, "what the replica was sent before its client left"
             assert timers.set == 1, "for the deadline of the one that stays"
             after = alive()
-            assert after[Flight] <= in_flight + len(model.queue._heap) < CLIENTS
+            assert after[Flight] <= in_flight + len(model.queue._line) < CLIENTS
             assert [after[each] for each in (Exchange, Query)] == [before[each] for each in (Exchange, Query)]
             assert after[Connection] == before[Connection]
             answer_all(house, model)

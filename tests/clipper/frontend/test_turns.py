@@ -103,10 +103,10 @@ def test_a_bug_in_a_step_is_answered_and_logged_and_the_others_go_on(caplog: pyt
         turns, first, second = Turns(), request(), request()
         turns.add(first, broken())
         turns.add(second, answering(second))
-        await until(lambda: second.answer is not None)
-        assert first.answer is not None
-        assert first.answer[0] == 500
-        assert json.loads(first.answer[1])["error"] == "Internal error"
+        await until(lambda: second.response is not None)
+        assert first.response is not None
+        assert first.status == 500
+        assert json.loads(first.response.partition(b"\r\n\r\n")[2])["error"] == "Internal error"
         assert "ZeroDivisionError" in caplog.text
 
     run(scenario())
