@@ -12,15 +12,16 @@ import pytest
 SOURCE = Path(__file__).parent.parent / "src"
 FILES = sorted(SOURCE.rglob("*.py"))
 
+GROUND_FLOOR = ["errors", "types", "fragments", "config", "process", "distribution", "histogram", "snapshot"]
+GROUND_FLOOR += ["metrics", "prediction", "sockets"]
 LAYERS = [
-    {"types", "errors", "fragments", "config", "process", "histogram", "snapshot", "metrics", "sockets"},
+    set(GROUND_FLOOR),
     {"store", "rpc"},
     {"execution", "selection", "catalog"},
     {"query"},
     {"processor"},
     {"frontend", "management"},
 ]
-GROUND_FLOOR = ["errors", "types", "fragments", "config", "process", "histogram", "snapshot", "metrics", "sockets"]
 DECIDING = [
     "clipper/execution",
     "clipper/selection",

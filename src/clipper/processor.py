@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from typing import ClassVar
 
 from clipper.catalog import AppView, Catalog
 from clipper.execution.executor import Executor
@@ -15,7 +16,7 @@ from clipper.types import ModelVersion, Registry
 class QueryIds:
     """Ids out of blocks that the store reserved: unique over frontends and restarts, and below 2^53."""
 
-    BLOCK = 1 << 32
+    BLOCK: ClassVar[int] = 1 << 32
 
     def __init__(self, reserve: Callable[[Callable[[int], None]], None], first: int) -> None:
         """``reserve(then)`` gets the first id of another block and calls ``then`` with it, soon."""
@@ -52,6 +53,7 @@ class Processor:
         self._executor = executor
         self._ids = ids
         self._clock = clock
+        self._time = clock.time
         self._metrics = metrics
         self._rng = random.Random()
         self._lanes: dict[AppView, Lane] = {}
@@ -86,10 +88,10 @@ class Processor:
         models = app.models if models is None else models
         if app.ensemble and models:
             return self._ask_several(lane, data, answer, arrived, models)
-        query = Query(self._ids.take(), lane, arrived, arrived + lane.slo, answer)
+        query = Query(self._ids.take(), lane, arrived, answer)
         lane.admit(query)
         if models:
-            query.flight = self._executor.submit(models[0], data, query.deadline, query, self._clock.time())
+            query.flight = self._executor.submit(models[0], data, query.deadline, query, self._time())
         else:
             lane.defaulted(query, "no_model", f"nothing to ask: {_what_is_missing(app)}")
         return query
@@ -100,7 +102,7 @@ class Processor:
         query = EnsembleQuery(self._ids.take(), lane, data, arrived, answer)
         lane.admit(query)
         app = lane.app
-        query.ask(app.policy.select(app.state, data, models, self._rng), self._clock.time())
+        query.ask(app.policy.select(app.state, data, models, self._rng), self._time())
         return query
 
     def open_queries(self) -> int:

@@ -6,12 +6,11 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
-import msgspec
-
 from clipper.catalog import AppView
 from clipper.execution.executor import Executor
 from clipper.execution.flight import Flight
 from clipper.metrics import AppMetrics
+from clipper.prediction import Prediction
 from clipper.selection.policy import Choice
 from clipper.types import ModelVersion
 
@@ -20,21 +19,6 @@ log = logging.getLogger(__name__)
 NO_MODELS = "No connected models found for query"
 TOO_LATE = "Failed to retrieve a prediction response within the specified latency SLO"
 EXPLANATIONS = {"no_model": NO_MODELS, "no_replica": NO_MODELS, "deadline": TOO_LATE}
-
-
-class Prediction(msgspec.Struct, frozen=True, gc=False):
-    """An answer. ``output`` is a JSON text; ``reason`` and ``explanation`` are set if it is the default output.
-
-    ``models`` tells whose outputs were combined if the application has more than one model, else None;
-    ``confidence`` is the share of the models' weight that agrees.
-    """
-
-    query_id: int
-    output: bytes
-    reason: str | None = None
-    explanation: str = ""
-    models: tuple[ModelVersion, ...] | None = None
-    confidence: float = 1.0
 
 
 LOG_INTERVAL = 1.0
@@ -54,15 +38,18 @@ class Clock(Protocol):
     def call_at(self, when: float, callback: Callable[[], object], /) -> object: ...
 
 
-class Query(msgspec.Struct, eq=False):
+class Query:
     """A question to one model."""
 
-    id: int
-    lane: Lane
-    arrived: float
-    deadline: float
-    answer: Answer | None
-    flight: Flight | None = None
+    __slots__ = ("answer", "arrived", "deadline", "flight", "id", "lane")
+
+    def __init__(self, query_id: int, lane: Lane, arrived: float, answer: Answer) -> None:
+        self.id = query_id
+        self.lane = lane
+        self.arrived = arrived
+        self.deadline = arrived + lane.slo
+        self.answer: Answer | None = answer
+        self.flight: Flight | None = None
 
     def output(self, model: ModelVersion, fragment: bytes) -> None:
         answer = self.answer
@@ -172,13 +159,25 @@ class Lane:
     """The open queries of one application, in the order of their deadlines: one objective makes that first in,
     first out, so that one timer, for the head, does for all."""
 
-    __slots__ = ("_clock", "_latest", "_metrics", "_open", "_silent_until", "_timer_set", "app", "executor", "slo")
+    __slots__ = (
+        "_clock",
+        "_latest",
+        "_metrics",
+        "_open",
+        "_silent_until",
+        "_time",
+        "_timer_set",
+        "app",
+        "executor",
+        "slo",
+    )
 
     def __init__(self, app: AppView, executor: Executor, clock: Clock, metrics: AppMetrics) -> None:
         self.app = app
         self.slo = app.slo
         self.executor = executor
         self._clock = clock
+        self._time = clock.time
         self._metrics = metrics
         self._open: dict[int, AnyQuery] = {}
         self._latest = 0.0
@@ -200,12 +199,12 @@ class Lane:
     def answered(self, query: AnyQuery) -> None:
         """Takes off a query that its models have answered."""
         del self._open[query.id]
-        self._metrics.answered(self._clock.time() - query.arrived)
+        self._metrics.answered(self._time() - query.arrived)
 
     def defaulted(self, query: AnyQuery, reason: str, detail: str) -> None:
         """Takes off a query that its models have not answered, and gives it the default output."""
         del self._open[query.id]
-        now = self._clock.time()
+        now = self._time()
         explanation = EXPLANATIONS.get(reason, detail)
         prediction = Prediction(query.id, self.app.default_fragment, reason, explanation)
         self._metrics.defaulted(reason, now - query.arrived)
@@ -227,7 +226,7 @@ class Lane:
 
     def _expire(self) -> None:
         self._timer_set = False
-        now = self._clock.time()
+        now = self._time()
         for query in list(self._due(now)):
             query.give_up()
         for head in self._open.values():

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from clipper.histogram import Distribution
+from clipper.distribution import Distribution
 
 
 class Rates(msgspec.Struct, frozen=True):

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clipper.histogram import SCALES, Distribution, Histogram, Unit
+from clipper.distribution import SCALES, Distribution, Unit
+from clipper.histogram import Histogram
 
 SECONDS = st.floats(1e-6, 1000.0)
 SIZES = st.integers(1, 4096)

@@ -15,8 +15,9 @@ from clipper.execution.cache import PredictionCache
 from clipper.execution.executor import Executor
 from clipper.execution.replica import Replica
 from clipper.metrics import Metrics
+from clipper.prediction import Prediction
 from clipper.processor import Processor, QueryIds
-from clipper.query import NO_MODELS, TOO_LATE, AnyQuery, Prediction
+from clipper.query import NO_MODELS, TOO_LATE, AnyQuery
 from clipper.rpc.wire import Outcome
 from clipper.types import Application, Model, ModelVersion, Registry
 from tests.clipper.execution.fakes import RecordingLink

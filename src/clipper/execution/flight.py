@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Protocol
 
-import msgspec
-
 from clipper.types import ModelVersion
 
 
@@ -25,23 +23,39 @@ MAX_TRIES = 3
 """A query whose replica died is sent to another one; but one that killed three is the likely killer."""
 
 
-class Flight(msgspec.Struct, eq=False):
+class Flight:
     """A query on its way through a model: queued, in a batch that a replica works on, or both while it is hedged.
 
     It is over when nobody waits any more. ``shared``: later queries for the same output join it. ``batches`` counts
     the batches in flight that hold it, ``tries`` the replicas that died while they worked on it.
     """
 
-    model: ModelVersion
-    input: bytes
-    deadline: float
-    queued_at: float
-    waiters: list[Waiter]
-    queued: bool = False
-    shared: bool = False
-    hedged: bool = False
-    batches: int = 0
-    tries: int = 0
+    __slots__ = (
+        "batches",
+        "deadline",
+        "hedged",
+        "input",
+        "model",
+        "queued",
+        "queued_at",
+        "shared",
+        "tries",
+        "waiters",
+    )
+
+    def __init__(
+        self, model: ModelVersion, data: bytes, deadline: float, queued_at: float, waiters: list[Waiter]
+    ) -> None:
+        self.model = model
+        self.input = data
+        self.deadline = deadline
+        self.queued_at = queued_at
+        self.waiters = waiters
+        self.queued = False
+        self.shared = False
+        self.hedged = False
+        self.batches = 0
+        self.tries = 0
 
     def join(self, waiter: Waiter, deadline: float) -> None:
         """One more waits for the same output; the flight is of use until the last of them gives up."""

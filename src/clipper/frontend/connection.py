@@ -21,8 +21,8 @@ _SLICE_BYTES: Final = 16_384
 _BODY_SLICE_BYTES: Final = 65_536
 
 
-class Connection(asyncio.Protocol):
-    """The server's side of one client's connection.
+class Connection:
+    """The server's side of one client's connection: an ``asyncio.Protocol`` in all but inheritance.
 
     It ends in steps: ``_reader`` is shut (no further request), ``_ending`` (the last answer is made), ``_closing``
     (that is written, the transport told to end).

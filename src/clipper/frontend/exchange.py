@@ -7,14 +7,12 @@ import http
 import logging
 from typing import Final, Protocol
 
-import msgspec
-
 from clipper.errors import ClipperError, InternalError
 
 Body = bytes | bytearray | memoryview
 
 _log = logging.getLogger(__name__)
-_JSON_RESPONSE: Final = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
+_JSON_START: Final = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: "
 _KNOWN_STATUSES: Final = {int(each): each.phrase for each in http.HTTPStatus}
 
 
@@ -32,7 +30,7 @@ class Pending(Protocol):
         ...
 
 
-class Exchange(msgspec.Struct, eq=False, weakref=True):
+class Exchange:
     """A complete request, to be answered once with ``reply``, now or later, on the loop it came from.
 
     ``path`` stands without the query string and is not percent-decoded. ``body`` is whole. ``arrived`` is the
@@ -41,18 +39,43 @@ class Exchange(msgspec.Struct, eq=False, weakref=True):
     Connection header, and ``status`` its status. ``origin`` and ``last`` are the connection's own notes.
     """
 
-    origin: Origin | None
-    method: bytes
-    path: bytes
-    query_string: bytes
-    headers: dict[bytes, bytes]
-    arrived: float
-    body: bytes | bytearray = b""
-    response: bytes | None = None
-    status: int = 0
-    pending: Pending | None = None
-    closed: bool = False
-    last: bool = False
+    __slots__ = (
+        "arrived",
+        "body",
+        "closed",
+        "headers",
+        "last",
+        "method",
+        "origin",
+        "path",
+        "pending",
+        "query_string",
+        "response",
+        "status",
+    )
+
+    def __init__(
+        self,
+        origin: Origin | None,
+        method: bytes,
+        path: bytes,
+        query_string: bytes,
+        headers: dict[bytes, bytes],
+        arrived: float,
+        body: bytes | bytearray = b"",
+    ) -> None:
+        self.origin = origin
+        self.method = method
+        self.path = path
+        self.query_string = query_string
+        self.headers = headers
+        self.arrived = arrived
+        self.body = body
+        self.response: bytes | None = None
+        self.status = 0
+        self.pending: Pending | None = None
+        self.closed = False
+        self.last = False
 
     def header(self, name: bytes) -> bytes | None:
         """The value of a request header; ``name`` in lower case. Of a repeated header, the first."""
@@ -78,7 +101,7 @@ class Exchange(msgspec.Struct, eq=False, weakref=True):
 
     def reply_json(self, body: bytes) -> None:
         """The same as ``reply(200, body)`` to a POST, in less time."""
-        self._send(200, _JSON_RESPONSE % (len(body), body))
+        self._send(200, b"".join((_JSON_START, str(len(body)).encode(), b"\r\n\r\n", body)))
 
     def _send(self, status: int, response: bytes) -> None:
         if self.response is not None:

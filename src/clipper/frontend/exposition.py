@@ -16,7 +16,7 @@ from prometheus_client.metrics_core import (
     Metric,
 )
 
-from clipper.histogram import Distribution, Unit
+from clipper.distribution import Distribution, Unit
 from clipper.snapshot import AppSnapshot, ModelSnapshot, ProcessSnapshot, Rates, Snapshot
 
 JSON: Final = "application/json"

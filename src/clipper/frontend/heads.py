@@ -6,7 +6,7 @@ the heads of requests that came whole in one read, as plain bytes behind the hea
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Final
 
 from clipper.frontend.exchange import Exchange
 
@@ -15,24 +15,29 @@ _LONGEST: Final = 1024
 _MOST: Final = 1024
 
 
-class Head(NamedTuple):
+class Head:
     """What a known head says; ``size`` is that of the whole request."""
 
-    size: int
-    method: bytes
-    path: bytes
-    query_string: bytes
-    headers: dict[bytes, bytes]
+    __slots__ = ("headers", "method", "path", "query_string", "size")
+
+    def __init__(self, size: int, exchange: Exchange) -> None:
+        self.size = size
+        self.method = exchange.method
+        self.path = exchange.path
+        self.query_string = exchange.query_string
+        self.headers = exchange.headers
 
 
 class KnownHeads:
     """At most 1024 heads of at most 1 KiB. When it is full it starts anew: clients that vary theirs gain nothing."""
 
-    __slots__ = ("_heads", "get")
+    __slots__ = ("_heads",)
 
     def __init__(self) -> None:
         self._heads: dict[bytes, Head] = {}
-        self.get = self._heads.get
+
+    def get(self, head: bytes) -> Head | None:
+        return self._heads.get(head)
 
     def learn(self, data: bytes, exchange: Exchange) -> None:
         """``data`` was all of one read, and ``exchange`` the one request that it held."""
@@ -41,6 +46,4 @@ class KnownHeads:
             return
         if len(self._heads) >= _MOST:
             self._heads.clear()
-        self._heads[data[:end]] = Head(
-            len(data), exchange.method, exchange.path, exchange.query_string, exchange.headers
-        )
+        self._heads[data[:end]] = Head(len(data), exchange)

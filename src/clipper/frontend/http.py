@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from typing import Final
+from typing import Final, cast
 
 from clipper.errors import Unavailable
 from clipper.frontend.connection import Connection
@@ -51,7 +51,7 @@ class HttpServer:
 
     def protocol(self) -> asyncio.Protocol:
         """The protocol of a new connection: give this method to ``loop.create_server``."""
-        return Connection(self)
+        return cast(asyncio.Protocol, Connection(self))
 
     def begin_drain(self) -> None:
         """Ends every connection after the requests it has begun, and idle ones at once. New ones are refused."""

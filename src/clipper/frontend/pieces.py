@@ -7,7 +7,8 @@ import re
 from collections.abc import Callable
 from typing import Any, Final
 
-from clipper.frontend.codec import Body, PredictDecoder, check_size, complaint, decode_base64, not_base64
+from clipper.frontend.bodies import Body
+from clipper.frontend.codec import PredictDecoder, check_size, complaint, decode_base64, not_base64
 from clipper.rpc.wire import InputType
 
 LONGEST_NAME: Final = 65_536

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections import deque
-from functools import partial
 from typing import Final
-
-from msgspec import Struct
 
 from clipper.catalog import AppView
 from clipper.errors import BadRequest, ClipperError, JsonError, MethodNotAllowed, UnsupportedMediaType
 from clipper.frontend.binary import Media, media_of, read_binary
-from clipper.frontend.codec import PredictDecoder, PredictRequest, encode_prediction, encode_predictions
+from clipper.frontend.bodies import PredictRequest
+from clipper.frontend.codec import PredictDecoder, encode_prediction, encode_predictions
 from clipper.frontend.exchange import Exchange, Pending
 from clipper.frontend.slices import SlicedReader
 from clipper.frontend.turns import Steps, Turns
 from clipper.metrics import Metrics
+from clipper.prediction import Prediction
 from clipper.processor import Processor
-from clipper.query import Prediction
 from clipper.rpc.wire import InputType
 from clipper.types import ModelVersion
 
@@ -96,8 +94,8 @@ class PredictEndpoint:
         if request.is_batch:
             self._ask_batch(exchange, request.inputs, models)
             return
-        answer = partial(_reply, exchange)
-        exchange.pending = self._processor.predict(app, request.inputs[0], answer, exchange.arrived, models)
+        data, arrived = request.inputs[0], exchange.arrived
+        exchange.pending = self._processor.predict(app, data, Reply(exchange), arrived, models)
 
     def _ask_batch(self, exchange: Exchange, inputs: list[bytes], models: tuple[ModelVersion, ...] | None) -> None:
         if not inputs:
@@ -124,8 +122,16 @@ class PredictEndpoint:
         exchange.reply(error.status, error.to_json())
 
 
-def _reply(exchange: Exchange, prediction: Prediction) -> None:
-    exchange.reply_json(encode_prediction(prediction))
+class Reply:
+    """The answer to the one query of a request. Not a closure: a class like this one is compiled."""
+
+    __slots__ = ("exchange",)
+
+    def __init__(self, exchange: Exchange) -> None:
+        self.exchange = exchange
+
+    def __call__(self, prediction: Prediction) -> None:
+        self.exchange.reply_json(encode_prediction(prediction))
 
 
 class BatchAnswer:
@@ -153,11 +159,14 @@ class BatchAnswer:
             self._exchange.reply(200, encode_predictions(self._answers))
 
 
-class Place(Struct, gc=False):
-    """Where one answer of a batch goes. A closure would be several objects to the garbage collector."""
+class Place:
+    """Where one answer of a batch goes."""
 
-    batch: BatchAnswer
-    position: int
+    __slots__ = ("batch", "position")
+
+    def __init__(self, batch: BatchAnswer, position: int) -> None:
+        self.batch = batch
+        self.position = position
 
     def __call__(self, prediction: Prediction) -> None:
         self.batch.take(self.position, prediction)

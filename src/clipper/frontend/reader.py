@@ -33,6 +33,8 @@ class RequestReader:
     that the client waits for "100 Continue" before it sends the body.
     """
 
+    __deletable__ = ["_origin", "_parser", "_take"]  # for the compiler
+
     def __init__(self, origin: Origin, limits: Limits, take: Callable[[Exchange], None]) -> None:
         self._origin = origin
         self._limits = limits

@@ -11,7 +11,8 @@ from __future__ import annotations
 import re
 from typing import Any, Final, NoReturn
 
-from clipper.frontend.codec import UNREADABLE, PredictDecoder, PredictRequest, as_request, check_inputs, complaint
+from clipper.frontend.bodies import PredictRequest
+from clipper.frontend.codec import UNREADABLE, PredictDecoder, as_request, check_inputs, complaint
 from clipper.frontend.pieces import Fields, Value
 from clipper.frontend.turns import Steps
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from clipper.errors import BadRequest
 from clipper.frontend.binary import STEP_BYTES, Media, media_of, read_binary
-from clipper.frontend.codec import MAX_BATCH, PredictRequest
+from clipper.frontend.bodies import PredictRequest
+from clipper.frontend.codec import MAX_BATCH
 from clipper.rpc.wire import InputType
 
 ONE, MANY = Media(False, None), Media(True, None)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from clipper.errors import JsonError
 from clipper.frontend.codec import MAX_BATCH, PredictDecoder, encode_prediction, encode_predictions
-from clipper.query import Prediction
+from clipper.prediction import Prediction
 from clipper.rpc.wire import InputType
 from clipper.types import ModelVersion
 

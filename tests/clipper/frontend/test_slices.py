@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from clipper.errors import JsonError
-from clipper.frontend.codec import MAX_BATCH, PredictDecoder, PredictRequest
+from clipper.frontend.bodies import PredictRequest
+from clipper.frontend.codec import MAX_BATCH, PredictDecoder
 from clipper.frontend.slices import LONGEST_TOKEN, SLICE_BYTES, SlicedReader
 from clipper.rpc.wire import InputType
 
