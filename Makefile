@@ -1,9 +1,10 @@
 PYTHON ?= python3
 VENV ?= .venv
+COMPILED ?= .venv-compiled
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: quickstart test lint type unit bench bench-smoke clean
+.PHONY: quickstart test lint type unit test-compiled bench bench-smoke clean
 .DEFAULT_GOAL := test
 
 $(BIN)/python:
@@ -32,15 +33,28 @@ type: $(VENV)/.test
 unit: $(VENV)/.test
 	$(BIN)/pytest -q -n 2 --dist loadfile
 
-bench: $(VENV)/.test ## the whole benchmark: peers, overload, the paper's figures; leave the machine alone meanwhile
-	$(BIN)/python -m benchmarks.run
-	$(BIN)/python -m benchmarks.overload
-	$(BIN)/python -m benchmarks.figures
+# As users install it: the hot path is compiled. Made anew when a source changes.
+$(COMPILED)/.made: pyproject.toml setup.py $(shell find src -name '*.py' -o -name '*.c')
+	$(PYTHON) -m venv $(COMPILED)
+	rm -rf build/wheels
+	$(PYTHON) -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir build/wheels .
+	$(COMPILED)/bin/python -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps build/wheels/*.whl
+	$(COMPILED)/bin/python -m pip install --quiet --disable-pip-version-check "$$(ls build/wheels/*.whl)[test]"
+	touch $@
 
-bench-smoke: $(VENV)/.test ## every piece of it for a second or so, without the peers that are slow to install or start
-	$(BIN)/python -m benchmarks.run --quick --results build/bench
-	$(BIN)/python -m benchmarks.overload --quick --results build/bench
-	$(BIN)/python -m benchmarks.figures --quick --results build/bench
+test-compiled: $(COMPILED)/.made ## the tests once more, of what a compiler made of the hot path
+	$(COMPILED)/bin/python -m tests.compiled
+	$(COMPILED)/bin/pytest -q -n 2 --dist loadfile -m "not source" tests/clipper tests/integration
+
+bench: $(COMPILED)/.made ## the whole benchmark: peers, overload, the paper's figures; leave the machine alone meanwhile
+	$(COMPILED)/bin/python -m benchmarks.run
+	$(COMPILED)/bin/python -m benchmarks.overload
+	$(COMPILED)/bin/python -m benchmarks.figures
+
+bench-smoke: $(COMPILED)/.made ## every piece of it for a second or so, without the peers that are slow to install or start
+	$(COMPILED)/bin/python -m benchmarks.run --quick --results build/bench
+	$(COMPILED)/bin/python -m benchmarks.overload --quick --results build/bench
+	$(COMPILED)/bin/python -m benchmarks.figures --quick --results build/bench
 
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(COMPILED) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

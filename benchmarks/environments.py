@@ -9,11 +9,12 @@ import platform
 import shutil
 import subprocess
 import sys
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
+OURS = str(ROOT)
+"""This project as a requirement: installed as users install it, which compiles it."""
 INSTALL_SECONDS = 900
 
 
@@ -38,19 +39,22 @@ def interpreter(name: str, requirements: Sequence[str]) -> Path:
     if not requirements:
         return Path(sys.executable)
     cache_folder().mkdir(parents=True, exist_ok=True)
-    folder = cache_folder() / f"{name}-{digest([*requirements, *_own_dependencies(requirements)])}"
+    folder = cache_folder() / f"{name}-{digest(requirements)}"
+    contents = "\n".join((*requirements, _source_digest() if OURS in requirements else "")) + "\n"
     with open(f"{folder}.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (folder / "complete").exists():
+        complete = folder / "complete"
+        if not complete.exists() or complete.read_text() != contents:
             _make(folder, requirements)
+            complete.write_text(contents)
     return folder / "bin" / "python"
 
 
-def _own_dependencies(requirements: Sequence[str]) -> list[str]:
-    """Those of this project, if it is installed from here: with others it needs another environment."""
-    if not any(each.startswith("--editable") for each in requirements):
-        return []
-    return list(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"])
+def _source_digest() -> str:
+    """Of all that an installation of this project is made from."""
+    files = [ROOT / "pyproject.toml", ROOT / "setup.py", *(ROOT / "src").rglob("*.[pc]*")]
+    texts = [path.read_bytes() for path in sorted(files) if path.suffix in (".py", ".pyi", ".c", ".toml")]
+    return hashlib.sha256(b"\0".join(texts)).hexdigest()
 
 
 def _make(folder: Path, requirements: Sequence[str]) -> None:
@@ -59,7 +63,6 @@ def _make(folder: Path, requirements: Sequence[str]) -> None:
     _run([sys.executable, "-m", "venv", str(folder)])
     pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--disable-pip-version-check", "--quiet"]
     _run([*pip, *requirements])
-    (folder / "complete").write_text("\n".join(requirements) + "\n")
 
 
 def _run(command: list[str]) -> None:

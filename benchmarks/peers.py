@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from benchmarks.dialects import BATCH_OF_ONE, FIELD, OPEN_INFERENCE, Dialect
-from benchmarks.environments import ROOT
+from benchmarks.environments import OURS
 from benchmarks.workloads import WORKLOADS
 
 NUMPY = "numpy==2.4.6"
@@ -44,7 +44,7 @@ class System:
         extra = WORKLOADS[workload].requirements
         if not extra:
             return self.requirements
-        own = self.requirements or (f"--editable={ROOT}",)
+        own = self.requirements or (OURS,)
         return tuple(dict.fromkeys((*own, *extra)))
 
 

@@ -62,6 +62,7 @@ def _share(waiting: int, free: Sequence[Replica], replica: Replica) -> int:
 def _pull(queue: DeadlineQueue, replica: Replica, most: int, replicas: Sequence[Replica], now: float) -> Assignment:
     """Without those that would be late the batch is smaller, and done sooner: so it is forecast anew for each."""
     start, bound, latest = replica.available(now), min(most, replica.sizer.size()), replica.latency.latest
+    start += replica.margin
     rescue: float | None = None
     late: list[Flight] = []
     left: list[Flight] = []

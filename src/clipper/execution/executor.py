@@ -22,6 +22,9 @@ CACHED_INPUT_BYTES = 1 << 20
 """Larger inputs are neither cached nor shared in flight: to hash them would stall the event loop."""
 
 
+LONGEST_TURN = 0.001
+"""Seconds after which queries are sent even if the event loop's turn, which brings more of them, is not over."""
+
 ALARM_SLACK = 0.001
 """Seconds by which an alarm may come early: the event loop's timers tick in milliseconds."""
 
@@ -50,6 +53,7 @@ class Executor:
         self._ring_at = float("inf")
         self._models: dict[ModelVersion, ServedModel] = {}
         self._unflushed: dict[ServedModel, None] = {}
+        self._flush_by = 0.0
         self._watched: dict[ServedModel, None] = {}
 
     # -- queries ---------------------------------------------------------------------------------------------------
@@ -82,7 +86,10 @@ class Executor:
             model.share(flight)
         if not self._unflushed:
             self._alarms.wake()
+            self._flush_by = now + LONGEST_TURN
         self._unflushed[model] = None
+        if now >= self._flush_by:
+            self.flush(now)
         return flight
 
     def forsake(self, flight: Flight, waiter: Waiter) -> None:

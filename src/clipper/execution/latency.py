@@ -128,3 +128,26 @@ class LatencyModel:
     def latest(self, size: int) -> float:
         """Seconds within which 99 of 100 batches of ``size`` are done, hiccups aside."""
         return self.predict(size) * (1.0 + self.DEVIATIONS * self._deviation)
+
+
+class Overhead:
+    """Seconds that an answer takes beside the work on it: the ways there and back, and what keeps this process from
+    seeing to it at once. ``high`` is what 99 of 100 don't exceed."""
+
+    MEMORY: Final = 64
+    """Batches that the averages reach back."""
+
+    __slots__ = ("_batches", "_deviation", "_mean", "high")
+
+    def __init__(self) -> None:
+        self._batches = 0
+        self._mean = self._deviation = 0.0
+        self.high = 0.0
+
+    def observe(self, seconds: float) -> None:
+        self._batches += 1
+        weight = 1 / min(self._batches, self.MEMORY)
+        away = seconds - self._mean
+        self._mean += weight * away
+        self._deviation += weight * (abs(away) - self._deviation)
+        self.high = self._mean + LatencyModel.DEVIATIONS * self._deviation

@@ -10,7 +10,7 @@ from clipper.execution.delay import ArrivalRate, BatchDelay, Waiting, make_delay
 from clipper.execution.dispatch import assign
 from clipper.execution.flight import MAX_TRIES, Flight
 from clipper.execution.hedging import HedgeBudget, next_overdue, overdue
-from clipper.execution.outlook import Outlook
+from clipper.execution.outlook import Outlook, Pressure
 from clipper.execution.queue import QUEUE_BYTES, DeadlineQueue
 from clipper.execution.replica import Replica
 from clipper.metrics import ModelMetrics
@@ -55,6 +55,7 @@ class ServedModel:
         "_delay_margin",
         "_in_flight",
         "_outlook",
+        "_pressure",
         "_queue_limit",
         "flights",
         "metrics",
@@ -78,6 +79,7 @@ class ServedModel:
         self._budget = HedgeBudget()
         self._in_flight = 0
         self._outlook = Outlook(self.replicas)
+        self._pressure = Pressure()
         self._delay: BatchDelay | None = None
         self._delay_margin = 0.0
         self._arrivals = ArrivalRate(0.0)
@@ -106,6 +108,7 @@ class ServedModel:
             or self._outlook.is_surplus(waiting, flight.deadline, now)
             or queue.bytes + len(flight.input) > QUEUE_BYTES
         ):
+            self._pressure.shed(1)
             detail = f"{waiting} queries wait for {self.version}: this one would be answered too late"
             flight.fail("overload", detail)
             return False
@@ -120,6 +123,7 @@ class ServedModel:
 
     def _shed(self, flights: list[Flight]) -> None:
         late = [flight for flight in flights if not flight.batches]  # a hedged one may still come
+        self._pressure.shed(len(late))
         self.fail(late, "overload", f"{self.version} has more queries than it can answer in time")
 
     def forsake(self, flight: Flight) -> None:
@@ -190,6 +194,7 @@ class ServedModel:
     def take_back(self, replica: Replica, batch_id: int, now: float, worked: float) -> list[Flight]:
         """The flights of a batch that was answered; the replica is free for the next one."""
         flights, seconds = replica.answered(batch_id, now, worked)
+        replica.keep_margin(self._pressure.served(len(flights)))
         self._in_flight -= len(flights)
         self.metrics.batch_done(len(flights), seconds)
         self._outlook.change()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Final
 
 from clipper.execution.latency import LatencyModel
 from clipper.execution.replica import Replica
@@ -13,17 +14,46 @@ MARGIN = 2.0
 are served, and under a rush the older ones have no time left by then."""
 
 
+class Pressure:
+    """How much of the load was too much lately.
+
+    Under more than can be served, whoever is served should be answered in time for sure: there are others. As long as
+    next to nothing is turned down, a query is better tried to its last moment.
+    """
+
+    MEMORY: Final = 16
+    """Batches that it reaches back."""
+    FULL: Final = 0.05
+    """The share of queries turned down from which on there is no more to be learned."""
+
+    __slots__ = ("_average", "_shed")
+
+    def __init__(self) -> None:
+        self._average = 0.0
+        self._shed = 0
+
+    def shed(self, queries: int) -> None:
+        """So many were turned down."""
+        self._shed += queries
+
+    def served(self, queries: int) -> float:
+        """A batch of so many came back; how pressing it is, from 0 to 1."""
+        self._average += (self._shed / (self._shed + queries) - self._average) / self.MEMORY
+        self._shed = 0
+        return min(1.0, self._average / self.FULL)
+
+
 class Outlook:
     """The forecast for the next batch of some replicas, worked out once after a change, if it is asked for."""
 
-    __slots__ = ("_bound", "_bounds", "_known", "_latency", "_ready", "_replicas", "_throughput")
+    __slots__ = ("_bound", "_bounds", "_known", "_latency", "_margin", "_ready", "_replicas", "_throughput")
 
     def __init__(self, replicas: Sequence[Replica]) -> None:
         self._replicas = replicas
         self._known = False
         self._latency = LatencyModel()
         self._bound = 1
-        self._ready = 0.0
+        self._ready = self._margin = 0.0
         self._bounds = self._throughput = math.inf
 
     def change(self) -> None:
@@ -39,7 +69,7 @@ class Outlook:
                 continue
             bound, latency, ready = replica.sizer.size(), replica.latency, replica.available(now)
             if ready <= self._ready:
-                self._bound, self._latency, self._ready = bound, latency, ready
+                self._bound, self._latency, self._ready, self._margin = bound, latency, ready, replica.margin
             seconds = latency.predict(bound)
             self._bounds += bound
             self._throughput += bound / seconds if replica.sizer.settled and seconds > 0 else math.inf
@@ -48,7 +78,8 @@ class Outlook:
         """A query due by then can't be answered in time any more."""
         if not self._known:
             self._look(now)
-        return max(now, self._ready + self._latency.predict(1)) if now < self._ready < math.inf else now
+        first = self._ready + self._latency.predict(1) + self._margin
+        return max(now, first) if now < self._ready < math.inf else now
 
     def is_surplus(self, waiting: int, deadline: float, now: float) -> bool:
         """Whether one more query, with ``waiting`` before it, would be answered too late or make others late.
@@ -60,6 +91,6 @@ class Outlook:
         ready = self._ready
         if not now < ready < math.inf:
             return False
-        if ready + self._latency.predict(min(waiting + 1, self._bound)) > deadline:
+        if ready + self._latency.predict(min(waiting + 1, self._bound)) + self._margin > deadline:
             return True
         return waiting > MARGIN * (self._bounds + (deadline - ready) * self._throughput)

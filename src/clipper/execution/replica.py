@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 
 from clipper.execution.batching import BatchSizer, Fixed
 from clipper.execution.flight import Flight
-from clipper.execution.latency import LatencyModel
+from clipper.execution.latency import LatencyModel, Overhead
 
 PIPELINE_SECONDS = 0.005
 """Batches that take less than this are sent two at a time, so that the next one waits in the replica's socket while
@@ -19,6 +19,13 @@ LATE_SHARE = 0.5
 LATE_SECONDS = 0.005
 """A batch is overdue once it took half as long again as was expected, and at least so much longer: rare by chance."""
 
+
+WAYS = 2.0
+"""Times the overhead of a batch that its queries must be ready before their deadline: it is measured between here and
+the container, and the ways from and to the client are of the same kind."""
+
+MOST_MARGIN = 0.25
+"""Of the objective: no overhead takes more of it away, or there would be no time left for the model."""
 
 SHORTEST = 1e-6
 """Seconds: no batch takes less, whatever a clock says."""
@@ -52,16 +59,21 @@ class Batch(NamedTuple):
 
 
 class Replica:
-    """Its connection, its batches in flight, and what was learned of its speed."""
+    """Its connection, its batches in flight, and what was learned of its speed.
+
+    ``margin``: seconds before their deadline at which its answers should be there, to reach the client in time.
+    """
 
     __slots__ = (
         "_next_batch",
+        "_overhead",
         "_slo",
         "draining",
         "input_type",
         "last_answer",
         "latency",
         "link",
+        "margin",
         "outstanding",
         "pipeline_seconds",
         "replica_id",
@@ -75,6 +87,8 @@ class Replica:
         self.sizer: BatchSizer = Fixed(1)
         self.pipeline_seconds = 0.0
         self.latency = LatencyModel()
+        self.margin = 0.0
+        self._overhead = Overhead()
         self.outstanding: dict[int, Batch] = {}
         self.draining = False
         self._slo = 0.0
@@ -155,6 +169,7 @@ class Replica:
         batch = self.outstanding.pop(batch_id)
         seconds = max(now - max(batch.sent_at, self.last_answer), SHORTEST)
         if worked > 0:
+            self._overhead.observe(max(0.0, seconds - worked))
             seconds = min(seconds, worked)
         self.last_answer = now
         size = len(batch.flights)
@@ -163,6 +178,10 @@ class Replica:
         for flight in batch.flights:
             flight.batches -= 1
         return batch.flights, seconds
+
+    def keep_margin(self, share: float) -> None:
+        """Has its answers come before their deadline by this share of what the ways to the client may take."""
+        self.margin = share * min(WAYS * self._overhead.high, MOST_MARGIN * self._slo)
 
     def abandon(self, take_back: Callable[[Flight], None]) -> None:
         """Gives back what it has in flight. Which of it the replica has worked on can't be told for sure."""

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from clipper.execution.latency import LatencyModel, Surprise
+from clipper.execution.latency import LatencyModel, Overhead, Surprise
 
 
 class Container:
@@ -140,3 +140,14 @@ def test_a_surprise_is_a_hiccup_and_a_second_one_a_change() -> None:
     assert surprise.judge(10.0, 1.5) is None, "too quick and too slow do not make a change"
     assert surprise.judge(0.1, 1.5) is None
     assert surprise.judge(0.3, 1.5) == 0.3
+
+
+def test_the_overhead_is_what_few_answers_exceed() -> None:
+    overhead = Overhead()
+    assert overhead.high == 0.0
+    for _ in range(200):
+        overhead.observe(0.001)
+    assert overhead.high == pytest.approx(0.001)
+    for number in range(200):
+        overhead.observe(0.001 if number % 10 else 0.004)
+    assert 0.002 < overhead.high < 0.006
