@@ -39,6 +39,9 @@ HOT = (
     "metrics",
     "processor",
     "query",
+    "rpc/frames",
+    "rpc/listener",
+    "rpc/wire",
     "sockets",
 )
 

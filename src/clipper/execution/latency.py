@@ -147,7 +147,6 @@ class Overhead:
     def observe(self, seconds: float) -> None:
         self._batches += 1
         weight = 1 / min(self._batches, self.MEMORY)
-        away = seconds - self._mean
-        self._mean += weight * away
-        self._deviation += weight * (abs(away) - self._deviation)
+        self._mean += weight * (seconds - self._mean)
+        self._deviation += weight * (abs(seconds - self._mean) - self._deviation)
         self.high = self._mean + LatencyModel.DEVIATIONS * self._deviation

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 MAX_PAYLOAD: Final = 1 << 30
 
@@ -19,14 +19,17 @@ class WireError(Exception):
     """The other end broke the protocol; the connection can't be used any more."""
 
 
-class Frame(NamedTuple):
+class Frame:
     """One message. ``payload`` is writable and belongs to the receiver."""
 
-    kind: int
-    batch_id: int
-    items: int
-    budget_micros: int
-    payload: memoryview
+    __slots__ = ("batch_id", "budget_micros", "items", "kind", "payload")
+
+    def __init__(self, kind: int, batch_id: int, items: int, budget_micros: int, payload: memoryview) -> None:
+        self.kind = kind
+        self.batch_id = batch_id
+        self.items = items
+        self.budget_micros = budget_micros
+        self.payload = payload
 
 
 def encode_frame(

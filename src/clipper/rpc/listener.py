@@ -45,8 +45,8 @@ class Containers(Protocol):
         ...
 
 
-class ContainerConnection(asyncio.Protocol):
-    """One container. It is the ``Link`` of a replica."""
+class ContainerConnection:
+    """One container: an ``asyncio.Protocol`` in all but inheritance, and the ``Link`` of a replica."""
 
     def __init__(self, containers: Containers, open_connections: set[ContainerConnection]) -> None:
         self._containers = containers
@@ -165,8 +165,8 @@ class Listener:
             if connection._transport is not None:
                 connection._transport.close()
 
-    def _connection(self) -> ContainerConnection:
-        return ContainerConnection(self._containers, self._open)
+    def _connection(self) -> asyncio.Protocol:
+        return cast(asyncio.Protocol, ContainerConnection(self._containers, self._open))
 
 
 def _keep_alive(transport: asyncio.Transport) -> None:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from clipper.container import batch as batch_module
 from clipper.container.batch import Model
-from clipper.rpc.wire import FrameReader, InputType, Outcome, WireError, decode_outcomes, encode_batch
+from clipper.rpc.wire import Frame, FrameReader, InputType, Outcome, WireError, decode_outcomes, encode_batch
 from tests.outcomes import apart
 
 
@@ -191,7 +191,7 @@ def test_batch_that_is_malformed_is_a_wire_error():
     (frame,) = FrameReader().feed(encode_batch(1, [b"abc"], 0))
 
     with pytest.raises(WireError):
-        raising(AssertionError()).answer(frame._replace(items=100))
+        raising(AssertionError()).answer(Frame(frame.kind, 1, 100, 0, frame.payload))
 
 
 def test_tracebacks_are_shown_once_a_second_with_the_number_left_out(monkeypatch, capsys):
