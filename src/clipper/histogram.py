@@ -62,13 +62,16 @@ class Histogram:
         return Distribution(self._unit, buckets, count, self._sum, self._squares, self._minimum, self._maximum)
 
     def _sort(self) -> None:
-        if not (self._values or self._weighted):
-            return
-        values = np.array(self._values + self._weighted, np.float64)
-        times = np.array([1] * len(self._values) + self._times, np.float64)
-        self._values.clear()
-        self._weighted.clear()
-        self._times.clear()
+        values, weighted, times = self._values, self._weighted, self._times
+        if values:
+            self._add(np.fromiter(values, np.float64, len(values)), np.ones(len(values)))
+            values.clear()
+        if weighted:
+            self._add(np.fromiter(weighted, np.float64, len(weighted)), np.array(times, np.float64))
+            weighted.clear()
+            times.clear()
+
+    def _add(self, values: NDArray[np.float64], times: NDArray[np.float64]) -> None:
         if self._buckets is None:
             self._buckets = np.zeros(len(SCALES[self._unit].middles), np.int64)
         buckets = np.searchsorted(SCALES[self._unit].bounds, values)

@@ -17,8 +17,8 @@ from typing import Final
 from urllib.parse import parse_qsl
 
 from clipper.errors import BadRequest
-from clipper.frontend.bodies import PredictRequest
 from clipper.frontend.codec import MAX_BATCH
+from clipper.frontend.request import PredictRequest
 from clipper.frontend.turns import Steps
 from clipper.rpc.wire import InputType, parse_input_type
 

@@ -1,8 +1,7 @@
-"""The shapes of predict bodies, and what is made of them."""
+"""The shapes of predict bodies."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
 from msgspec import Meta, Struct
@@ -40,13 +39,3 @@ class Integers(Body, forbid_unknown_fields=True, gc=False):
 class Text(Body, forbid_unknown_fields=True, gc=False):
     input: str = _LEFT_OUT
     input_batch: list[str] = _LEFT_OUT
-
-
-@dataclass
-class PredictRequest:
-    """What a body asks: its inputs as the bytes a model gets, and whether they came as a batch."""
-
-    inputs: list[bytes]
-    is_batch: bool = False
-    version: str | None = None
-    user_id: str | int | None = None

@@ -14,8 +14,9 @@ from typing import Any, Final
 import msgspec
 
 from clipper.errors import JsonError
-from clipper.frontend.bodies import Body, Doubles, Floats, Integers, PredictRequest, Text
+from clipper.frontend.bodies import Body, Doubles, Floats, Integers, Text
 from clipper.frontend.numbers import pack_input
+from clipper.frontend.request import PredictRequest
 from clipper.prediction import Prediction
 from clipper.rpc.wire import InputType
 from clipper.types import ModelVersion

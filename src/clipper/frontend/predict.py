@@ -8,9 +8,9 @@ from typing import Final
 from clipper.catalog import AppView
 from clipper.errors import BadRequest, ClipperError, JsonError, MethodNotAllowed, UnsupportedMediaType
 from clipper.frontend.binary import Media, media_of, read_binary
-from clipper.frontend.bodies import PredictRequest
 from clipper.frontend.codec import PredictDecoder, encode_prediction, encode_predictions
 from clipper.frontend.exchange import Exchange, Pending
+from clipper.frontend.request import PredictRequest
 from clipper.frontend.slices import SlicedReader
 from clipper.frontend.turns import Steps, Turns
 from clipper.metrics import Metrics

@@ -11,9 +11,9 @@ from __future__ import annotations
 import re
 from typing import Any, Final, NoReturn
 
-from clipper.frontend.bodies import PredictRequest
 from clipper.frontend.codec import UNREADABLE, PredictDecoder, as_request, check_inputs, complaint
 from clipper.frontend.pieces import Fields, Value
+from clipper.frontend.request import PredictRequest
 from clipper.frontend.turns import Steps
 
 SLICE_BYTES: Final = 32_768

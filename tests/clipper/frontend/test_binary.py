@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from clipper.errors import BadRequest
 from clipper.frontend.binary import STEP_BYTES, Media, media_of, read_binary
-from clipper.frontend.bodies import PredictRequest
 from clipper.frontend.codec import MAX_BATCH
+from clipper.frontend.request import PredictRequest
 from clipper.rpc.wire import InputType
 
 ONE, MANY = Media(False, None), Media(True, None)
@@ -54,7 +54,7 @@ def test_content_types(content_type: bytes, media: Media | None) -> None:
 def test_one_input_is_the_body_itself(input_type: str, dtype: str) -> None:
     body = np.arange(1, 6).astype(dtype).tobytes()
     request = read(ONE, input_type, body)
-    assert request == PredictRequest([body])
+    assert (request.is_batch, request.version, request.user_id) == (False, None, None)
     assert request.inputs[0] is body
     copied = read(ONE, input_type, bytearray(body)).inputs[0]
     assert (type(copied), copied) == (bytes, body)
