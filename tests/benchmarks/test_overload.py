@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.generator import DEFAULT, OK
 from benchmarks.openloop import OpenLoad
-from benchmarks.overload import SHARES, Found, Point, capacity, measure, result, sweep, verdicts
+from benchmarks.overload import SHARES, Found, Point, capacity, measure, peak_of, result, sweep, verdicts
 from benchmarks.peers import SYSTEMS
 from benchmarks.servers import serving
 
@@ -24,12 +24,15 @@ def point(rate: float, goodput: float, p99: float = 5.0, lag: float = 0.1) -> Po
 
 def found(at_80: Point, at_200: Point, at_500: Point) -> Found:
     rounds = dict(zip(SHARES, ([at_80], [at_200], [at_500]), strict=True))
-    return Found("timed", [point(500, 500), point(1500, 1000), point(2000, 900)], rounds)
+    swept = [point(500, 500), point(1000, 992), point(1500, 1000), point(2000, 900)]
+    return Found("timed", swept, rounds)
 
 
-def test_capacity_is_the_best_goodput_of_the_sweep() -> None:
+def test_capacity_is_what_is_served_in_time_and_the_peak_may_be_more() -> None:
     good = found(point(800, 800), point(2000, 960), point(5000, 950))
-    assert capacity(good.swept) == 1000
+    assert (capacity(good.swept), peak_of(good.swept)) == (1000, 1000)
+    assert capacity([point(500, 500), point(1000, 980), point(3000, 1200)]) == 500
+    assert capacity([point(1000, 700), point(3000, 900)]) == 900, "nothing was served without a loss"
     assert [row[-1] for row in verdicts(good)] == ["yes"] * 6
 
 

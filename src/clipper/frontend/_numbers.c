@@ -93,7 +93,7 @@ static const char *read_number(const char *at, double *value, int *is_integer)
             return NULL;
     }
     if (fits && to_double(digits, scale + exponent, value))
-        *value = negative ? -*value : *value;
+        *value = negative && !(*is_integer && digits == 0) ? -*value : *value; /* -0 is the integer 0, -0.0 is not */
     else
         at = read_with_care(first - negative, at, value);
     return at;
