@@ -44,7 +44,7 @@ $(COMPILED)/.made: pyproject.toml setup.py $(shell find src -name '*.py' -o -nam
 
 test-compiled: $(COMPILED)/.made ## the tests once more, of what a compiler made of the hot path
 	$(COMPILED)/bin/python -m tests.compiled
-	$(COMPILED)/bin/pytest -q -n 2 --dist loadfile -m "not source" tests/clipper tests/integration
+	$(COMPILED)/bin/pytest -q -n 2 --dist loadfile tests/clipper tests/integration
 
 bench: $(COMPILED)/.made ## the whole benchmark: peers, overload, the paper's figures; leave the machine alone meanwhile
 	$(COMPILED)/bin/python -m benchmarks.run

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import importlib.util
 import platform
 import re
 import shutil
@@ -45,6 +46,7 @@ def examine(manager: LocalContainerManager, ports: Mapping[str, int]) -> list[Fi
     return [
         check_python(),
         *check_packages(importlib.metadata.requires(DISTRIBUTION) or []),
+        check_servers(_servers()),
         *check_ports(ports, _ports_of(manager)),
         check_home(manager.home),
         check_disk(manager.home),
@@ -73,6 +75,13 @@ def check_packages(requirements: list[str]) -> Iterator[Finding]:
             advice = f"{sys.executable} -m pip install '{requirement}'"
             yield Finding(f"package {name}", False, "not installed", advice)
     yield Finding("packages", True, ", ".join(present))
+
+
+def check_servers(folder: Path) -> Finding:
+    """Whether the hot path of the servers in this folder was compiled; they work either way."""
+    if list(folder.glob("query.*.so")):
+        return Finding("servers", True, "compiled")
+    return Finding("servers", True, "not compiled: they work, and take about twice the time for a query")
 
 
 def check_ports(ports: Mapping[str, int], own: set[int]) -> Iterator[Finding]:
@@ -130,6 +139,14 @@ def check_clusters(home: Path) -> Iterator[Finding]:
             yield Finding(f"cluster {name}", False, "its supervisor has died, processes of it still run", advice)
         else:
             yield Finding(f"cluster {name}", True, f"stopped; `clipper start --cluster {name}` takes it up again")
+
+
+def _servers() -> Path:
+    """Where they are installed: looked up, not imported."""
+    spec = importlib.util.find_spec("clipper")
+    assert spec is not None
+    assert spec.submodule_search_locations is not None
+    return Path(spec.submodule_search_locations[0])
 
 
 def _ports_of(manager: LocalContainerManager) -> set[int]:

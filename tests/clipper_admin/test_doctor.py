@@ -13,7 +13,7 @@ def test_this_machine_is_looked_at(tmp_path):
     findings = doctor.examine(LocalContainerManager(home=tmp_path), {"query": 1337, "rpc": 0})
     assert ("rpc port", "any free one") in {(each.subject, each.finding) for each in findings}
     subjects = {each.subject for each in findings}
-    assert {"python", "packages", "query port 1337", "home", "disk", "sockets"} <= subjects
+    assert {"python", "packages", "servers", "query port 1337", "home", "disk", "sockets"} <= subjects
     assert all(bool(each.advice) != each.ok for each in findings)
     assert next(each for each in findings if each.subject == "packages").finding.count(",") >= 10
 
@@ -29,6 +29,12 @@ def test_a_missing_package():
     assert (missing.subject, missing.ok) == ("package nowhere-to-be-found", False)
     assert "pip install 'nowhere-to-be-found>=1'" in missing.advice
     assert packages.finding.startswith("numpy ")
+
+
+def test_servers_are_compiled_or_not(tmp_path):
+    assert doctor.check_servers(tmp_path).finding.startswith("not compiled")
+    (tmp_path / "query.cpython-311-x86_64-linux-gnu.so").touch()
+    assert doctor.check_servers(tmp_path).finding == "compiled"
 
 
 def test_ports():
