@@ -181,7 +181,7 @@ def dying_of(poison, how):
 
 def test_a_query_that_kills_its_container_harms_no_other(clipper, serve, query_addr):
     name = serve(dying_of(-1.0, "os.kill(os.getpid(), 9)"), num_replicas=4)
-    eventually(lambda: metrics(query_addr)("clipper_replica_up", model=name, version="1") == 4)
+    assert eventually(lambda: metrics(query_addr)("clipper_replica_up", model=name, version="1") == 4)
     answered = []
     thread = threading.Thread(target=lambda: answered.append(ask(query_addr, name, [-1.0])))
     thread.start()
@@ -191,12 +191,12 @@ def test_a_query_that_kills_its_container_harms_no_other(clipper, serve, query_a
     (poisoned,) = answered
     assert (poisoned["output"], poisoned["default_reason"]) == (-1.0, "model_error")
     assert "3 containers" in poisoned["default_explanation"]
-    eventually(lambda: metrics(query_addr)("clipper_replica_up", model=name, version="1") == 4)
+    assert eventually(lambda: metrics(query_addr)("clipper_replica_up", model=name, version="1") == 4)
 
 
 def test_the_batch_of_a_query_that_kills_its_container_is_answered(clipper, serve, query_addr):
     name = serve(dying_of(-1.0, "os._exit(1)"), num_replicas=4, batch_size=10)
-    eventually(lambda: metrics(query_addr)("clipper_replica_up", model=name, version="1") == 4)
+    assert eventually(lambda: metrics(query_addr)("clipper_replica_up", model=name, version="1") == 4)
     answers = ask_batch(query_addr, name, [[-1.0 if each == 4 else float(each)] for each in range(10)])
     poisoned = answers.pop(4)
     assert (poisoned["output"], poisoned["default_reason"]) == (-1.0, "model_error")

@@ -88,7 +88,7 @@ class Executor:
             self._alarms.wake()
             self._flush_by = now + LONGEST_TURN
         self._unflushed[model] = None
-        if now >= self._flush_by:
+        if now >= self._flush_by or model.expects_no_more():
             self.flush(now)
         return flight
 

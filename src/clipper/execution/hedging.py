@@ -49,4 +49,5 @@ def next_overdue(replicas: Sequence[Replica], now: float) -> float | None:
 
 
 def _is_hedgeable(flight: Flight, now: float) -> bool:
-    return bool(flight.waiters) and not (flight.hedged or flight.queued) and flight.deadline > now
+    """Not one that was in a replica that died: it may kill two at once."""
+    return bool(flight.waiters) and not (flight.hedged or flight.queued or flight.tries) and flight.deadline > now

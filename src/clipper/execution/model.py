@@ -20,6 +20,8 @@ BATCH_SHARE = 0.9
 """Of the objective: the most a batch may take. How much it does take is decided by the time that its queries have
 left when it is made: one that found another batch before its own goes into a smaller one."""
 
+SHORT_SECONDS = 0.0005
+"""A query that is worked on for less is not waited with for others."""
 
 MARGIN_SHARE, LEAST_MARGIN = 0.1, 0.002
 """How long before the last moment a delayed batch is sent: a share of the objective, and seconds. Timers ring late,
@@ -50,6 +52,7 @@ class ServedModel:
     __slots__ = (
         "_alarm",
         "_arrivals",
+        "_batch",
         "_budget",
         "_delay",
         "_delay_margin",
@@ -78,6 +81,7 @@ class ServedModel:
         self._alarm = alarm
         self._budget = HedgeBudget()
         self._in_flight = 0
+        self._batch = 0  # the size of the last one
         self._outlook = Outlook(self.replicas)
         self._pressure = Pressure()
         self._delay: BatchDelay | None = None
@@ -140,6 +144,15 @@ class ServedModel:
 
     # -- batches
 
+    def expects_no_more(self) -> bool:
+        """Whether to wait for the end of the loop's turn is for nothing: queries come one by one, and here is one.
+
+        Should more come after all, they wait for it: so only where that takes next to no time.
+        """
+        if self._batch != 1 or self._in_flight or self.queue.waiting != 1:
+            return False
+        return self.replicas[0].latency.predict(1) < SHORT_SECONDS
+
     def dispatch(self, now: float) -> None:
         """Has free replicas take what waits."""
         if not self.queue.waiting or (self._delay is not None and self._holds_back(self._delay, now)):
@@ -148,8 +161,9 @@ class ServedModel:
         late: list[Flight] = []
         for replica, flights, too_late in assign(self.queue, self.replicas, now):
             if flights:
-                self._in_flight += len(flights)
-                self._budget.earn(len(flights))
+                self._batch = len(flights)
+                self._in_flight += self._batch
+                self._budget.earn(self._batch)
                 replica.send(flights, now)
                 self.metrics.waited([now - flight.queued_at for flight in flights])
             late += too_late

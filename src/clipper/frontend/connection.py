@@ -74,27 +74,30 @@ class Connection:
         if reader.phase == SHUT:
             self._discard(len(data))
             return
-        if reader.phase == IDLE and len(data) <= _SLICE_BYTES:
+        if reader.phase != IDLE or len(data) > _SLICE_BYTES:
+            self._read_all(data, now)
+        else:
             body_at = data.find(b"\r\n\r\n") + 4
             head = self._known_heads.get(data[:body_at])
-            if head is not None and head.size == len(data) and not reader.one_more:
+            if head is None or head.size != len(data) or reader.one_more:
+                self._read_all(data, now)
+            else:
                 reader.since = now
-                self._serve(
-                    Exchange(self, head.method, head.path, head.query_string, head.headers, now, data[body_at:])
-                )
-                if len(self._waiting) >= self._limits.pipeline:
-                    self._pause()
-                return
+                body = data[body_at:]
+                self._serve(Exchange(self, head.method, head.path, head.query_string, head.headers, now, body))
+        if len(self._waiting) >= self._limits.pipeline:
+            self._pause()
+
+    def _read_all(self, data: bytes, now: float) -> None:
+        """Answers that are there before all is read go out together."""
         self._reading = True
-        if reader.phase == IDLE and len(data) <= _SLICE_BYTES:
+        if self._reader.phase == IDLE and len(data) <= _SLICE_BYTES:
             self._read_unknown(data, now)
         else:
             self._read_in_slices(memoryview(data), now)
         self._reading = False
-        if self._out or self._ending or reader.expects_continue:
+        if self._out or self._ending or self._reader.expects_continue:
             self._flush()
-        if len(self._waiting) >= self._limits.pipeline:
-            self._pause()
 
     def _read_in_slices(self, data: memoryview, now: float) -> None:
         """One read may bring thousands of requests: what is too much for now, or for the client, is held back."""

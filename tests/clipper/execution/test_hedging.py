@@ -148,3 +148,20 @@ def test_alarms_that_were_overtaken_do_not_multiply() -> None:
             while replica.outstanding:
                 stage.answer(replica, link, 0.0001)
     assert len(stage.rings) < 60, "those of the last tenth of a second, and not one for each of all"
+
+
+def test_a_query_whose_replica_died_is_not_given_to_two_others_at_once() -> None:
+    """It may kill them both."""
+    stage = Stage()
+    dying, dying_link = join(stage, 0)
+    warm_up(stage, (dying, dying_link))
+    waiter = stage.submit(b"poison")
+    stage.flush()
+    others = [join(stage, number) for number in (1, 2)]
+    stage.executor.replica_left(SUM, dying, stage.now)
+    (second,) = (replica for replica, _ in others if replica.outstanding)
+    (batch,) = second.outstanding.values()
+    stage.now = batch.late_at + 0.001
+    stage.executor.ring(stage.now)
+    assert [inputs for _, link in others for _, inputs, _ in link.batches] == [[b"poison"]]
+    assert waiter.failures == []

@@ -90,3 +90,20 @@ def test_queries_of_a_long_turn_are_sent_before_it_ends() -> None:
     stage.now += 0.0006
     stage.submit(b"third")
     assert [each for _, inputs, _ in link.batches for each in inputs] == [b"first", b"second"]
+
+
+@pytest.mark.parametrize(("seconds", "at_once"), [(0.0001, True), (0.01, False)])
+def test_where_queries_come_one_by_one_the_next_is_sent_at_once_if_it_is_soon_answered(
+    seconds: float, at_once: bool
+) -> None:
+    stage = Stage()
+    replica, link = stage.join()
+    for number in range(5):
+        stage.submit(b"%d" % number)
+        stage.flush()
+        stage.answer(replica, link, seconds)
+    sent = len(link.batches)
+    stage.submit(b"next")
+    assert len(link.batches) - sent == at_once
+    stage.submit(b"and another")
+    assert len(link.batches) - sent == at_once, "the first one is worked on: those that come now share a batch"
