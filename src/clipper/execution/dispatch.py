@@ -15,11 +15,15 @@ MUCH_SLOWER = 2.0
 
 
 class Assignment(NamedTuple):
-    """A batch for a replica (maybe empty), and the flights met that nobody can serve in time."""
+    """A batch for a replica (maybe empty), and the flights met that nobody can serve in time.
+
+    ``lost``: how many of these could not have been served without the replica's margin either.
+    """
 
     replica: Replica
     flights: list[Flight]
     late: list[Flight]
+    lost: int
 
 
 def assign(queue: DeadlineQueue, replicas: Sequence[Replica], now: float) -> Iterator[Assignment]:
@@ -62,20 +66,25 @@ def _share(waiting: int, free: Sequence[Replica], replica: Replica) -> int:
 def _pull(queue: DeadlineQueue, replica: Replica, most: int, replicas: Sequence[Replica], now: float) -> Assignment:
     """Without those that would be late the batch is smaller, and done sooner: so it is forecast anew for each."""
     start, bound, latest = replica.available(now), min(most, replica.sizer.size()), replica.latency.latest
-    start += replica.margin
+    margin = replica.margin if queue.latest >= start + latest(1) + replica.margin else 0.0  # unless it leaves nobody
+    lost = 0
     rescue: float | None = None
     late: list[Flight] = []
     left: list[Flight] = []
-    while (head := queue.head()) is not None and head.deadline < start + latest(min(bound, queue.waiting)):
+    while (head := queue.head()) is not None:
+        finish = start + latest(min(bound, queue.waiting))
+        if head.deadline >= finish + margin:
+            break
         if rescue is None:
             rescue = _rescue(replica, replicas, now)
         (left if head.deadline >= rescue else late).append(queue.pop())
+        lost += head.deadline < min(finish, rescue)
     flights = queue.take(bound)
     for flight in left:
         queue.push(flight)
     if late and not flights and not left and replica.may_try(late[-1].deadline, now):
         flights.append(late.pop())
-    return Assignment(replica, flights, late)
+    return Assignment(replica, flights, late, lost)
 
 
 def _rescue(replica: Replica, replicas: Sequence[Replica], now: float) -> float:

@@ -145,8 +145,6 @@ class Executor:
         flights = model.take_back(replica, batch_id, now, worked)
         sound = not errors and are_fragments(texts)
         for place, (flight, text) in enumerate(zip(flights, texts, strict=True)):
-            if flight.shared or flight.queued:
-                model.settle(flight)
             if not sound and (place in errors or not is_fragment(text)):
                 model.fail_one(flight, text, place in errors)
                 continue

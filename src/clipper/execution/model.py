@@ -112,7 +112,7 @@ class ServedModel:
             or self._outlook.is_surplus(waiting, flight.deadline, now)
             or queue.bytes + len(flight.input) > QUEUE_BYTES
         ):
-            self._pressure.shed(1)
+            self._pressure.shed(self._outlook.is_surplus(waiting, flight.deadline + self._outlook.margin, now))
             detail = f"{waiting} queries wait for {self.version}: this one would be answered too late"
             flight.fail("overload", detail)
             return False
@@ -127,7 +127,6 @@ class ServedModel:
 
     def _shed(self, flights: list[Flight]) -> None:
         late = [flight for flight in flights if not flight.batches]  # a hedged one may still come
-        self._pressure.shed(len(late))
         self.fail(late, "overload", f"{self.version} has more queries than it can answer in time")
 
     def forsake(self, flight: Flight) -> None:
@@ -159,7 +158,8 @@ class ServedModel:
             return
         self._drop_hopeless(now)
         late: list[Flight] = []
-        for replica, flights, too_late in assign(self.queue, self.replicas, now):
+        for replica, flights, too_late, lost in assign(self.queue, self.replicas, now):
+            self._pressure.shed(lost)
             if flights:
                 self._batch = len(flights)
                 self._in_flight += self._batch
@@ -208,7 +208,10 @@ class ServedModel:
     def take_back(self, replica: Replica, batch_id: int, now: float, worked: float) -> list[Flight]:
         """The flights of a batch that was answered; the replica is free for the next one."""
         flights, seconds = replica.answered(batch_id, now, worked)
-        replica.keep_margin(self._pressure.served(len(flights)))
+        replica.keep_margin(self._pressure.served(len(flights), now))
+        for flight in flights:  # before others are sent: a copy that waits must not be
+            if flight.shared or flight.queued:
+                self._settle(flight)
         self._in_flight -= len(flights)
         self.metrics.batch_done(len(flights), seconds)
         self._outlook.change()
@@ -220,7 +223,7 @@ class ServedModel:
         flight.shared = True
         self.flights[flight.input] = flight
 
-    def settle(self, flight: Flight) -> None:
+    def _settle(self, flight: Flight) -> None:
         """Its outcome is known: nobody joins it any more, and a copy that still waits is not sent."""
         if flight.queued:  # it was hedged, and the first replica has answered after all
             self.queue.discard(flight)

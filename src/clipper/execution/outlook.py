@@ -18,7 +18,8 @@ class Pressure:
     """How much of the load was too much lately.
 
     Under more than can be served, whoever is served should be answered in time for sure: there are others. As long as
-    next to nothing is turned down, a query is better tried to its last moment.
+    next to nothing is turned down, a query is better tried to its last moment. What is turned down only for the sake
+    of the margin does not count: the margin would keep itself up.
     """
 
     MEMORY: Final = 16
@@ -26,34 +27,43 @@ class Pressure:
     FULL: Final = 0.05
     """The share of queries turned down from which on there is no more to be learned."""
 
-    __slots__ = ("_average", "_shed")
+    LONG: Final = 1.0
+    """Seconds without a batch after which it is over."""
+
+    __slots__ = ("_average", "_last", "_shed")
 
     def __init__(self) -> None:
-        self._average = 0.0
+        self._average = self._last = 0.0
         self._shed = 0
 
     def shed(self, queries: int) -> None:
         """So many were turned down."""
         self._shed += queries
 
-    def served(self, queries: int) -> float:
+    def served(self, queries: int, now: float) -> float:
         """A batch of so many came back; how pressing it is, from 0 to 1."""
+        if now - self._last > self.LONG:
+            self._average = 0.0
+        self._last = now
         self._average += (self._shed / (self._shed + queries) - self._average) / self.MEMORY
         self._shed = 0
         return min(1.0, self._average / self.FULL)
 
 
 class Outlook:
-    """The forecast for the next batch of some replicas, worked out once after a change, if it is asked for."""
+    """The forecast for the next batch of some replicas, worked out once after a change, if it is asked for.
 
-    __slots__ = ("_bound", "_bounds", "_known", "_latency", "_margin", "_ready", "_replicas", "_throughput")
+    ``margin`` is that of the replica which makes it.
+    """
+
+    __slots__ = ("_bound", "_bounds", "_known", "_latency", "_ready", "_replicas", "_throughput", "margin")
 
     def __init__(self, replicas: Sequence[Replica]) -> None:
         self._replicas = replicas
         self._known = False
         self._latency = LatencyModel()
         self._bound = 1
-        self._ready = self._margin = 0.0
+        self._ready = self.margin = 0.0
         self._bounds = self._throughput = math.inf
 
     def change(self) -> None:
@@ -69,7 +79,7 @@ class Outlook:
                 continue
             bound, latency, ready = replica.sizer.size(), replica.latency, replica.available(now)
             if ready <= self._ready:
-                self._bound, self._latency, self._ready, self._margin = bound, latency, ready, replica.margin
+                self._bound, self._latency, self._ready, self.margin = bound, latency, ready, replica.margin
             seconds = latency.predict(bound)
             self._bounds += bound
             self._throughput += bound / seconds if replica.sizer.settled and seconds > 0 else math.inf
@@ -78,7 +88,7 @@ class Outlook:
         """A query due by then can't be answered in time any more."""
         if not self._known:
             self._look(now)
-        first = self._ready + self._latency.predict(1) + self._margin
+        first = self._ready + self._latency.predict(1) + self.margin
         return max(now, first) if now < self._ready < math.inf else now
 
     def is_surplus(self, waiting: int, deadline: float, now: float) -> bool:
@@ -91,6 +101,6 @@ class Outlook:
         ready = self._ready
         if not now < ready < math.inf:
             return False
-        if ready + self._latency.predict(min(waiting + 1, self._bound)) + self._margin > deadline:
+        if ready + self._latency.predict(min(waiting + 1, self._bound)) + self.margin > deadline:
             return True
         return waiting > MARGIN * (self._bounds + (deadline - ready) * self._throughput)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import insort
 from collections import deque
 from collections.abc import Iterator
 from operator import attrgetter
@@ -26,18 +27,17 @@ _input_of = attrgetter("input")
 class DeadlineQueue:
     """Earliest deadline first, over all applications of a model version; first come first served among equals.
 
-    ``waiting`` is their number, ``bytes`` the size of their inputs. Queries of one application come in the order of
-    their deadlines: so the line is mostly in order as it grows, and is only sorted when it is not. A flight that is
-    over before its turn leaves its place: places are cleared once most of them are empty.
+    ``waiting`` is their number, ``bytes`` the size of their inputs, ``latest`` no earlier than the latest deadline of
+    those that wait. Queries of one application come in the order of their deadlines: so most go to the end of the
+    line. A flight that is over before its turn leaves its place: places are cleared once most of them are empty.
     """
 
-    __slots__ = ("_latest", "_line", "_sorted", "_suspects", "bytes", "waiting")
+    __slots__ = ("_line", "_suspects", "bytes", "latest", "waiting")
 
     def __init__(self) -> None:
         self._line: deque[Flight] = deque()
-        self._latest = 0.0  # the deadline of the last in the line
-        self._sorted = True
         self._suspects = False  # whether one may be in the line
+        self.latest = 0.0
         self.bytes = 0
         self.waiting = 0
 
@@ -45,13 +45,13 @@ class DeadlineQueue:
         self.waiting += 1
         self.bytes += len(flight.input)
         flight.queued = True
-        if flight.deadline >= self._latest:
-            self._latest = flight.deadline
-        else:
-            self._sorted = False
         if flight.tries == _SUSPECT:
             self._suspects = True
-        self._line.append(flight)
+        if not self._line or flight.deadline >= self.latest:
+            self.latest = flight.deadline
+            self._line.append(flight)
+        else:
+            insort(self._line, flight, key=_deadline_of)
 
     def discard(self, flight: Flight) -> None:
         """Takes out a flight that is queued and over."""
@@ -61,7 +61,7 @@ class DeadlineQueue:
 
     def head(self) -> Flight | None:
         """The most urgent flight."""
-        line = self._in_order()
+        line = self._line
         while line and not line[0].queued:
             line.popleft()
         return line[0] if line else None
@@ -80,7 +80,7 @@ class DeadlineQueue:
         if self._suspects or self.bytes > BATCH_BYTES:
             return self._take_within_bounds(most)
         batch: list[Flight] = []
-        line = self._in_order()
+        line = self._line
         while line and len(batch) < most:
             flight = line.popleft()
             if flight.queued:
@@ -112,13 +112,6 @@ class DeadlineQueue:
         """Removes everything, most urgent first."""
         while self.head() is not None:
             yield self.pop()
-
-    def _in_order(self) -> deque[Flight]:
-        if not self._sorted:
-            self._line = deque(sorted(self._line, key=_deadline_of))
-            self._latest = self._line[-1].deadline if self._line else 0.0
-            self._sorted = True
-        return self._line
 
     def _leave(self, flight: Flight) -> None:
         flight.queued = False

@@ -11,6 +11,7 @@ from typing import Final, cast
 from clipper.errors import ClipperError, InternalError, RequestTimeout
 from clipper.frontend.exchange import Exchange, as_clipper_error, with_header
 from clipper.frontend.host import Host
+from clipper.frontend.limits import LINGER
 from clipper.frontend.reader import BODY, IDLE, SHUT, RequestReader
 from clipper.sockets import DirectWriter
 
@@ -22,11 +23,8 @@ _BODY_SLICE_BYTES: Final = 65_536
 
 
 class Connection:
-    """The server's side of one client's connection: an ``asyncio.Protocol`` in all but inheritance.
-
-    It ends in steps: ``_reader`` is shut (no further request), ``_ending`` (the last answer is made), ``_closing``
-    (that is written, the transport told to end).
-    """
+    """The server's side of a client's connection, for the event loop: an ``asyncio.Protocol`` but for its base class.
+    It ends in steps: ``_reader`` is shut (no further request), ``_ending`` (the last answer is made), ``_closing``."""
 
     _transport: asyncio.Transport
     _write: Callable[[bytes], None]
@@ -235,6 +233,13 @@ class Connection:
                 self._transport.resume_reading()
 
     # -- the end
+
+    def begin_drain(self, now: float) -> None:
+        """As ``drain``; but a client that was here just now may have sent its next request, which is served."""
+        if self._waiting or self._reader.phase != IDLE or now - self._last_read > LINGER:
+            self.drain()
+        else:
+            self._reader.one_more = True
 
     def drain(self) -> None:
         """Takes no further request but the one under way; closes after the last answer, or at once."""

@@ -11,7 +11,7 @@ from clipper.frontend.connection import Connection
 from clipper.frontend.exchange import Exchange
 from clipper.frontend.heads import KnownHeads
 from clipper.frontend.host import Handler
-from clipper.frontend.limits import Limits
+from clipper.frontend.limits import LINGER, Limits
 
 __all__ = ["Exchange", "Handler", "HttpServer", "Limits"]
 
@@ -54,8 +54,14 @@ class HttpServer:
         return cast(asyncio.Protocol, Connection(self))
 
     def begin_drain(self) -> None:
-        """Ends every connection after the requests it has begun, and idle ones at once. New ones are refused."""
+        """Ends every connection after the requests it has begun, and idle ones soon. New ones are refused."""
         self._draining = True
+        now = self.loop.time()
+        for connection in tuple(self._connections):
+            connection.begin_drain(now)
+        self.loop.call_later(LINGER, self._drain_all)
+
+    def _drain_all(self) -> None:
         for connection in tuple(self._connections):
             connection.drain()
 

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
+
+LINGER: Final = 0.1
+"""Seconds for which a connection that was in use just now is kept open for one more request when the server ends."""
 
 
 @dataclass(frozen=True, slots=True)

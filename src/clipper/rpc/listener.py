@@ -89,6 +89,13 @@ class ContainerConnection:
         except WireError as error:
             self.close(str(error))
 
+    def pause_writing(self) -> None:
+        """Nothing: few batches are in flight, so that little can pile up."""
+
+    def resume_writing(self) -> None: ...
+
+    def eof_received(self) -> None: ...
+
     def connection_lost(self, exc: Exception | None) -> None:
         self._open.discard(self)
         self._transport = self._writer = None

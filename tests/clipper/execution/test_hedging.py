@@ -165,3 +165,27 @@ def test_a_query_whose_replica_died_is_not_given_to_two_others_at_once() -> None
     stage.executor.ring(stage.now)
     assert [inputs for _, link in others for _, inputs, _ in link.batches] == [[b"poison"]]
     assert waiter.failures == []
+
+
+def test_an_answer_that_comes_while_its_copy_waits_is_never_lost() -> None:
+    """Not even if there is no time left to send the copy."""
+    stage = Stage(batch_size=1)
+    ends = [join(stage, number) for number in (0, 1)]
+    warm_up(stage, *ends, seconds=0.02)
+    slow_waiter = stage.submit(b"slow")
+    stage.flush()
+    stage.submit(b"busy")
+    stage.flush()
+    (slow,) = (each for each, link in ends if link.batches[-1][1] == [b"slow"])
+    (slow_batch,) = slow.outstanding.values()
+    stage.now = slow_batch.late_at + 0.0001
+    for replica, _ in ends:
+        if replica is not slow:
+            batch_id, batch = next(iter(replica.outstanding.items()))
+            replica.outstanding[batch_id] = batch._replace(late_at=stage.now + 1)
+    stage.executor.ring(stage.now)
+    assert stage.executor._models[SUM].queue.waiting == 1, "the copy waits for the busy one"
+    stage.now = slow_batch.flights[0].deadline - 0.005
+    (batch_id,) = slow.outstanding
+    assert stage.executor.batch_answered(SUM, slow, batch_id, Outcomes([b"42"]), stage.now)
+    assert (slow_waiter.outputs, slow_waiter.failures) == ([b"42"], [])

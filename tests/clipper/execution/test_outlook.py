@@ -12,24 +12,32 @@ from tests.clipper.execution.fakes import SUM, Stage
 
 def test_nothing_presses_while_nothing_is_turned_down() -> None:
     pressure = Pressure()
-    assert [pressure.served(10) for _ in range(50)] == [0.0] * 50
+    assert [pressure.served(10, 0.0) for _ in range(50)] == [0.0] * 50
 
 
 def test_pressure_rises_with_what_is_turned_down_and_falls_again() -> None:
     pressure = Pressure()
     for _ in range(20):
         pressure.shed(10)
-        pressing = pressure.served(10)
+        pressing = pressure.served(10, 0.0)
     assert pressing == 1.0
     for _ in range(100):
-        pressing = pressure.served(10)
+        pressing = pressure.served(10, 0.0)
     assert pressing < 0.05
+
+
+def test_pressure_is_over_after_a_second_without_a_batch() -> None:
+    pressure = Pressure()
+    for _ in range(20):
+        pressure.shed(10)
+        assert pressure.served(10, 5.0) > 0.0
+    assert pressure.served(10, 6.5) == 0.0
 
 
 def test_one_query_of_thousands_does_not_press() -> None:
     pressure = Pressure()
     pressure.shed(1)
-    assert pressure.served(100) < 0.05
+    assert pressure.served(100, 0.0) < 0.05
 
 
 class Worker:
@@ -74,6 +82,7 @@ def test_under_pressure_a_query_is_served_only_if_its_answer_comes_in_time_for_s
     stage.flush()
     late = [stage.submit(b"late %d" % number, seconds=0.001) for number in range(50 * pressing)]
     tight = stage.submit(b"tight", seconds=0.02 + worker.overhead + 0.02 + worker.overhead / 2)
+    stage.submit(b"fresh")
     worker.answer()
     assert all(each.failures for each in late)
     assert [reason for reason, _ in tight.failures] == ["overload"] * pressing
@@ -107,3 +116,28 @@ def test_where_queries_come_one_by_one_the_next_is_sent_at_once_if_it_is_soon_an
     assert len(link.batches) - sent == at_once
     stage.submit(b"and another")
     assert len(link.batches) - sent == at_once, "the first one is worked on: those that come now share a batch"
+
+
+def test_a_margin_that_would_leave_nobody_is_not_kept() -> None:
+    """Else a model that takes most of the objective would turn down all, and never learn that nothing presses."""
+    worker = Worker(overhead=0.01)
+    worker.replica.keep_margin(1.0)
+    assert worker.replica.margin > 0.019
+    tight = worker.stage.submit(b"tight", seconds=0.035)
+    worker.stage.flush()
+    worker.answer()
+    assert tight.outputs
+
+
+def test_what_is_turned_down_for_the_margin_only_does_not_press() -> None:
+    worker = Worker(overhead=0.01)
+    for number in range(100):
+        worker.replica.keep_margin(1.0)
+        first = worker.stage.submit(b"first %d" % number)
+        worker.stage.flush()
+        worker.stage.submit(b"later %d" % number, seconds=0.03 + 0.02 + 0.015)
+        worker.answer()
+        assert first.outputs
+        if worker.replica.outstanding:
+            worker.answer()
+    assert worker.replica.margin == 0.0

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from clipper.frontend.http import Exchange
+from clipper.frontend.limits import LINGER
 from tests.clipper.frontend.http_harness import echo, feed, recorded, run, serving, until
 
 
-def test_idle_connections_end_at_once_and_new_ones_are_refused():
+def test_idle_connections_end_soon_and_new_ones_are_refused():
     async def scenario():
         async with serving(echo) as served:
             fresh, used = await served.connect(), await served.connect()
@@ -23,6 +24,27 @@ def test_idle_connections_end_at_once_and_new_ones_are_refused():
             assert late.headers[b"retry-after"] == b"1"
 
     run(scenario())
+
+
+def test_a_request_that_was_sent_when_the_end_began_is_answered():
+    async def scenario():
+        async with serving(echo) as served:
+            client = await served.connect()
+            assert (await client.ask(b"GET /a HTTP/1.1\r\n\r\n")).status == 200
+            served.http.begin_drain()
+            last = await client.ask(b"GET /b HTTP/1.1\r\n\r\n")
+            assert (last.status, last.headers[b"connection"]) == (200, b"close")
+            assert await client.rest() == b""
+            assert await served.http.drained(5.0)
+
+    run(scenario())
+
+
+def test_a_connection_that_is_idle_for_long_ends_at_once():
+    connection, transport = recorded(echo)
+    feed(connection, b"GET /a HTTP/1.1\r\n\r\n")
+    connection.begin_drain(connection._last_read + LINGER + 0.001)
+    assert transport.ended
 
 
 def test_requests_under_way_are_answered_and_told_of_the_end():
