@@ -24,7 +24,7 @@ _BODY_SLICE_BYTES: Final = 65_536
 
 class Connection:
     """The server's side of a client's connection, for the event loop: an ``asyncio.Protocol`` but for its base class.
-    It ends in steps: ``_reader`` is shut (no further request), ``_ending`` (the last answer is made), ``_closing``."""
+    Its end: ``_reader`` is shut (no further request), ``_ending`` (the last answer is made), then ``_closing``."""
 
     _transport: asyncio.Transport
     _write: Callable[[bytes], None]
