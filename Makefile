@@ -4,7 +4,7 @@ COMPILED ?= .venv-compiled
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: quickstart test lint type unit test-compiled bench bench-smoke clean
+.PHONY: quickstart test lint type unit test-heavy test-compiled bench bench-smoke clean
 .DEFAULT_GOAL := test
 
 $(BIN)/python:
@@ -31,7 +31,10 @@ type: $(VENV)/.test
 	$(BIN)/mypy
 
 unit: $(VENV)/.test
-	$(BIN)/pytest -q -n 2 --dist loadfile
+	$(BIN)/pytest -q -n 2 --dist loadfile -m "not heavy"
+
+test-heavy: $(VENV)/.test ## the tests that take long: examples, the README's commands, whole benchmarks
+	$(BIN)/pytest -q -n 2 --dist loadfile -m heavy
 
 # As users install it: the hot path is compiled. Made anew when a source changes.
 $(COMPILED)/.made: pyproject.toml setup.py $(shell find src -name '*.py' -o -name '*.c')
@@ -44,7 +47,7 @@ $(COMPILED)/.made: pyproject.toml setup.py $(shell find src -name '*.py' -o -nam
 
 test-compiled: $(COMPILED)/.made ## the tests once more, of what a compiler made of the hot path
 	$(COMPILED)/bin/python -m tests.compiled
-	$(COMPILED)/bin/pytest -q -n 2 --dist loadfile tests/clipper tests/integration
+	$(COMPILED)/bin/pytest -q -n 2 --dist loadfile -m "not heavy" tests/clipper tests/integration
 
 bench: $(COMPILED)/.made ## the whole benchmark: peers, overload, the paper's figures; leave the machine alone meanwhile
 	$(COMPILED)/bin/python -m benchmarks.run

@@ -13,6 +13,8 @@ from clipper_admin.managers.ports import holder
 from clipper_admin.open_ports import is_free
 from tests.documents import ROOT, Reader, blocks, read, section, titles_of
 
+pytestmark = pytest.mark.heavy
+
 README = read("README.md")
 
 

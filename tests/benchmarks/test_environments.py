@@ -10,6 +10,8 @@ import pytest
 
 from benchmarks.environments import CannotRun, digest, installed_versions, interpreter
 
+pytestmark = pytest.mark.heavy
+
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

@@ -11,6 +11,8 @@ from benchmarks.overload import SHARES, Found, Point, capacity, measure, peak_of
 from benchmarks.peers import SYSTEMS
 from benchmarks.servers import serving
 
+pytestmark = pytest.mark.heavy
+
 
 def point(rate: float, goodput: float, p99: float = 5.0, lag: float = 0.1) -> Point:
     """A second of load: ``goodput`` outputs at once, the rest defaults."""

@@ -10,6 +10,8 @@ from benchmarks import run
 from benchmarks.peers import SYSTEMS
 from benchmarks.run import Comparison, Plan
 
+pytestmark = pytest.mark.heavy
+
 
 @pytest.fixture(autouse=True)
 def systems(monkeypatch: pytest.MonkeyPatch) -> None:

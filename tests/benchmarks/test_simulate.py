@@ -25,6 +25,8 @@ from benchmarks.simulate import (
 )
 from benchmarks.simulation import Cost, Scenario, run
 
+pytestmark = pytest.mark.heavy
+
 LEARNED = pytest.mark.parametrize("batching", ["aimd", "quantile"])
 FEW = 15_000
 """Queries of a simulation: enough for hundreds of batches."""

@@ -11,7 +11,7 @@ import pytest
 
 from clipper_admin import LocalContainerManager
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.heavy]
 
 SCRIPT = Path(__file__).parents[2] / "examples" / "digits.py"
 VERSIONS = ("logistic-regression", "linear-svm", "random-forest")

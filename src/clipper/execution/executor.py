@@ -21,9 +21,9 @@ from clipper.types import ModelVersion
 CACHED_INPUT_BYTES = 1 << 20
 """Larger inputs are neither cached nor shared in flight: to hash them would stall the event loop."""
 
-
 LONGEST_TURN = 0.001
-"""Seconds after which queries are sent even if the event loop's turn, which brings more of them, is not over."""
+"""Seconds after which queries are sent even if the event loop's turn, which brings more of them, is not over; those
+of a model with a fixed batch size still wait for a whole batch, or the turn's end."""
 
 ALARM_SLACK = 0.001
 """Seconds by which an alarm may come early: the event loop's timers tick in milliseconds."""
@@ -88,7 +88,7 @@ class Executor:
             self._alarms.wake()
             self._flush_by = now + LONGEST_TURN
         self._unflushed[model] = None
-        if now >= self._flush_by or model.expects_no_more():
+        if (now >= self._flush_by and model.fills_a_batch()) or model.expects_no_more():
             self.flush(now)
         return flight
 

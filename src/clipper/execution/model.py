@@ -143,12 +143,16 @@ class ServedModel:
 
     # -- batches
 
+    def fills_a_batch(self) -> bool:
+        """Whether what waits may be sent before all is in that the loop's turn brings."""
+        return self.settings is None or self.queue.waiting >= self.settings.batch_size
+
     def expects_no_more(self) -> bool:
         """Whether to wait for the end of the loop's turn is for nothing: queries come one by one, and here is one.
 
         Should more come after all, they wait for it: so only where that takes next to no time.
         """
-        if self._batch != 1 or self._in_flight or self.queue.waiting != 1:
+        if self._batch != 1 or self._in_flight or self.queue.waiting != 1 or not self.fills_a_batch():
             return False
         return self.replicas[0].latency.predict(1) < SHORT_SECONDS
 

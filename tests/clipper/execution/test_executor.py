@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from clipper.execution.executor import LONGEST_TURN
 from clipper.execution.flight import MAX_TRIES
 from clipper.rpc.wire import Outcomes
 from clipper.types import ModelVersion
@@ -409,3 +410,33 @@ def test_every_query_hears_exactly_once(steps: list[str], batch_size: int) -> No
     for replica, _ in alive:
         stage.executor.replica_left(SUM, replica, stage.now)
     assert all(len(w.outputs) + len(w.failures) == 1 for w in waiters)
+
+
+def test_a_long_turn_sends_what_is_there_already():
+    stage = Stage()
+    _, link = stage.join()
+    stage.submit(b"a")
+    stage.submit(b"b")
+    assert not link.batches
+    stage.now += 2 * LONGEST_TURN
+    stage.submit(b"c")
+    _, inputs, _ = link.batches[0]
+    assert inputs == [b"a"]  # a batch of one at first; the others follow
+
+
+@pytest.mark.parametrize("batches_before", [[], [1]], ids=["at first", "after a batch of one"])
+def test_a_long_turn_does_not_send_less_than_the_fixed_batch_size(batches_before):
+    stage = Stage(batch_size=3)
+    replica, link = stage.join()
+    for _ in batches_before:
+        stage.submit(b"before")
+        stage.flush()
+        stage.answer(replica, link)
+    link.batches.clear()
+    for each in b"abcdefgh":
+        stage.now += 2 * LONGEST_TURN
+        stage.submit(bytes([each]), seconds=10.0)
+        for _ in list(replica.outstanding):
+            stage.answer(replica, link)
+    stage.flush()
+    assert [inputs for _, inputs, _ in link.batches] == [[b"a", b"b", b"c"], [b"d", b"e", b"f"], [b"g", b"h"]]
