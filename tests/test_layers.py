@@ -17,9 +17,10 @@ GROUND_FLOOR += ["metrics", "prediction", "sockets"]
 LAYERS = [
     set(GROUND_FLOOR),
     {"store", "rpc"},
-    {"execution", "selection", "catalog"},
-    {"query"},
-    {"processor"},
+    {"execution", "selection", "catalog", "query_ids"},
+    {"decisions", "feedback", "lane", "query", "policy_query"},
+    {"processor", "replay"},
+    {"updater"},
     {"frontend", "management"},
 ]
 DECIDING = [
@@ -27,15 +28,21 @@ DECIDING = [
     "clipper/selection",
     "clipper/rpc/wire.py",
     "clipper/rpc/frames.py",
-    "clipper/management/rules.py",
+    "clipper/management/rules",
+    "clipper/management/feedback_lines.py",
 ]
 DATA_PATH = [
     "clipper/execution",
     "clipper/selection",
     "clipper/frontend",
     "clipper/rpc",
+    "clipper/decisions.py",
+    "clipper/feedback.py",
+    "clipper/lane.py",
     "clipper/query.py",
+    "clipper/policy_query.py",
     "clipper/processor.py",
+    "clipper/updater.py",
 ]
 
 

@@ -51,6 +51,13 @@ def test_the_quickstart_does_what_it_says(reader):
 
 
 @pytest.mark.cluster
+def test_feedback_teaches_what_it_says(reader):
+    (session,) = blocks(section(README, "Several models, and feedback"))
+    reader.python(session.text)
+    assert list((reader.folder / "home" / "clusters").glob("*/cluster.json")) == []
+
+
+@pytest.mark.cluster
 def test_the_command_is_a_service_in_five_lines(reader):
     sums, commands = blocks(section(README, "The `clipper` command"))
     assert sums.text.startswith("# sums.py\n")

@@ -2,52 +2,100 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+import logging
 
-from clipper.errors import QueryProcessingError
+from clipper.errors import ClipperError, QueryProcessingError
 from clipper.execution.model import ModelSettings
 from clipper.fragments import as_fragment
+from clipper.selection.learning import Teaching
+from clipper.selection.policies import make_policy
 from clipper.selection.policy import SelectionPolicy
-from clipper.selection.single import Single
-from clipper.selection.vote import MajorityVote
+from clipper.selection.unusable import Unusable
 from clipper.types import Application, ModelVersion, Registry
+
+log = logging.getLogger(__name__)
 
 IDLE_SLO = 0.1
 """Seconds: what batches are sized for while no application is linked to a model."""
 
-POLICIES: dict[str, Callable[[], SelectionPolicy]] = {"single": Single, "majority_vote": MajorityVote}
-
 
 class AppView:
-    """One application, ready to serve: its record, the versions its links now lead to, its policy and state.
+    """One application, ready to serve: its record, the versions its links now lead to, and its policy.
 
     ``ensemble``: whether more than one model is linked, so that answers tell which models they are made of.
+    ``selects``: whether queries go through the policy, and are kept for feedback; else they go to the one model.
     """
 
-    __slots__ = ("application", "default_fragment", "ensemble", "linked", "models", "policy", "slo", "state")
+    __slots__ = (
+        "application",
+        "confidence_threshold",
+        "default_fragment",
+        "ensemble",
+        "epoch",
+        "has_feedback",
+        "keeps_input",
+        "linked",
+        "models",
+        "policy",
+        "selects",
+        "shadows",
+        "slo",
+        "teaching",
+    )
 
     def __init__(self, application: Application) -> None:
         self.application = application
         self.slo = application.latency_slo_micros / 1e6
         self.default_fragment = as_fragment(application.default_output)
-        self.policy = POLICIES[application.selection_policy]()
+        self.confidence_threshold = application.confidence_threshold
+        self.policy = _policy_of(application)
+        self.epoch = application.policy_epoch
+        self.teaching = Teaching(application.name, self.policy, self.epoch, application.input_type)
+        self.keeps_input = self.policy.contextual
         self.linked: tuple[str, ...] = ()
         self.models: tuple[ModelVersion, ...] = ()
+        self.shadows: tuple[ModelVersion, ...] = ()
         self.ensemble = False
-        self.state: Any = self.policy.init(())
+        self.has_feedback = False
+        self.selects = False
 
     @property
     def name(self) -> str:
         return self.application.name
 
-    def follow(self, linked: tuple[str, ...], models: tuple[ModelVersion, ...]) -> None:
-        """Takes up the links: ``models`` are the current versions of those that have one."""
+    def follow(
+        self, linked: tuple[str, ...], models: tuple[ModelVersion, ...], shadows: tuple[ModelVersion, ...]
+    ) -> None:
+        """Takes up the links: ``models`` and ``shadows`` are the current versions of those that have one."""
+        self.linked = linked
         self.models = models
-        if linked != self.linked:
-            self.linked = linked
-            self.ensemble = len(linked) > 1
-            self.state = self.policy.init(linked)
+        self.shadows = shadows
+        self.ensemble = len(linked) > 1
+        self._decide_whether_it_selects()
+
+    def note_feedback(self) -> None:
+        """The application gets feedback: from now on what is answered is kept for it."""
+        self.has_feedback = True
+        self._decide_whether_it_selects()
+
+    def _decide_whether_it_selects(self) -> None:
+        plain = self.application.selection_policy == "single" and not self.shadows
+        self.selects = not plain or self.has_feedback
+
+
+def _policy_of(application: Application) -> SelectionPolicy:
+    """Its policy; one that can't be had here (a user's own, not installed) costs its own queries alone."""
+    try:
+        return make_policy(
+            application.selection_policy,
+            application.policy_params,
+            application.loss,
+            application.loss_scale,
+            application.input_type,
+        )
+    except ClipperError as error:
+        log.error("application %s can't be served: %s", application.name, error.cause)
+        return Unusable(error.cause)
 
 
 class Catalog:
@@ -62,8 +110,8 @@ class Catalog:
         self.registry = registry
         self.apps = {name: self._view(application) for name, application in registry.applications.items()}
         for name, view in self.apps.items():
-            linked = registry.links.get(name, ())
-            view.follow(linked, tuple(self._current(linked)))
+            linked, shadows = registry.links.get(name, ()), registry.shadows.get(name, ())
+            view.follow(linked, self._current(linked), self._current(shadows))
 
     def model_settings(self) -> dict[ModelVersion, ModelSettings]:
         """What the executor has to know of each registered version."""
@@ -106,13 +154,13 @@ class Catalog:
         known = self.apps.get(application.name)
         return known if known is not None and known.application == application else AppView(application)
 
-    def _current(self, linked: tuple[str, ...]) -> list[ModelVersion]:
+    def _current(self, linked: tuple[str, ...]) -> tuple[ModelVersion, ...]:
         current = self.registry.current_versions
-        return [ModelVersion(name, current[name]) for name in linked if name in current]
+        return tuple([ModelVersion(name, current[name]) for name in linked if name in current])
 
     def _slos(self) -> dict[str, float]:
         slos: dict[str, float] = {}
         for view in self.apps.values():
-            for model in view.linked:
+            for model in (*view.linked, *(shadow.name for shadow in view.shadows)):
                 slos[model] = min(view.slo, slos.get(model, view.slo))
         return slos

@@ -18,6 +18,7 @@ from clipper.histogram import Histogram
 from clipper.snapshot import AppSnapshot, ModelSnapshot, ProcessSnapshot, Rates, Snapshot, merge_models
 
 DEFAULT_REASONS: Final = ("deadline", "no_model", "no_replica", "model_error", "overload", "low_confidence")
+FEEDBACK_RESULTS: Final = ("accepted", "duplicate", "refused")
 STATUS_CLASSES: Final = ("1xx", "2xx", "3xx", "4xx", "5xx")
 
 FIRST_RATE: Final = 5.0
@@ -72,14 +73,16 @@ class Meter:
 
 class AppMetrics:
     """One application. ``errors`` counts requests that got an error instead of a prediction or the default output,
-    ``cancelled`` queries whose client left before the answer."""
+    ``cancelled`` queries whose client left before the answer; ``weights`` is a gauge: how far models are trusted."""
 
-    __slots__ = ("_throughput", "cancelled", "defaults", "errors", "latency", "ok")
+    __slots__ = ("_throughput", "cancelled", "defaults", "errors", "feedback", "latency", "ok", "weights")
 
     def __init__(self, now: float = 0.0) -> None:
         self.ok = self.errors = self.cancelled = 0
         self.defaults = dict.fromkeys(DEFAULT_REASONS, 0)
+        self.feedback = dict.fromkeys(FEEDBACK_RESULTS, 0)
         self.latency = Histogram("seconds")
+        self.weights: Callable[[], dict[str, float]] = dict
         self._throughput = Meter(now)
 
     def answered(self, seconds: float) -> None:
@@ -92,12 +95,14 @@ class AppMetrics:
         self.defaults[reason] += 1
         self.latency.record(seconds)
 
-    def snapshot(self, now: float) -> AppSnapshot:
+    def snapshot(self, now: float, frontend: str = "") -> AppSnapshot:
         return AppSnapshot(
             ok=self.ok,
             errors=self.errors,
             cancelled=self.cancelled,
             defaults=dict(self.defaults),
+            feedback=dict(self.feedback),
+            weights={frontend: self.weights()},
             latency=self.latency.snapshot(),
             throughput=self._throughput.read(self.ok + sum(self.defaults.values()), now),
         )
@@ -241,7 +246,7 @@ class Metrics:
         every = merge_models((self._forgotten, *(each for versions in models.values() for each in versions.values())))
         return Snapshot(
             process=self._process(),
-            apps={name: metrics.snapshot(now) for name, metrics in self._apps.items()},
+            apps={name: metrics.snapshot(now, self._frontend) for name, metrics in self._apps.items()},
             models=models,
             all_models=replace(every, throughput=self._throughput.read(every.predictions, now)),
         )

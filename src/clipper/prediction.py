@@ -8,11 +8,11 @@ from clipper.types import ModelVersion
 class Prediction:
     """An answer. ``output`` is a JSON text; ``reason`` and ``explanation`` are set if it is the default output.
 
-    ``models`` tells whose outputs were combined if the application has more than one model, else None;
-    ``confidence`` is the share of the models' weight that agrees.
+    ``models`` tells whose outputs were combined if the application has more than one model, else None; ``missing``
+    who was asked as well; ``confidence`` is the share of the models' weight that is known to agree.
     """
 
-    __slots__ = ("confidence", "explanation", "models", "output", "query_id", "reason")
+    __slots__ = ("confidence", "explanation", "missing", "models", "output", "query_id", "reason")
 
     def __init__(
         self,
@@ -28,4 +28,5 @@ class Prediction:
         self.reason = reason
         self.explanation = explanation
         self.models = models
+        self.missing: tuple[ModelVersion, ...] = ()
         self.confidence = confidence

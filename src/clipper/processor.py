@@ -1,73 +1,72 @@
-"""The verbs of the system: ``predict`` asks models, and has the query answered in time."""
+"""The first verb of the system: ``predict`` asks models, and has the query answered in time."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from typing import ClassVar
 
 from clipper.catalog import AppView, Catalog
+from clipper.decisions import Decisions
 from clipper.execution.executor import Executor
-from clipper.metrics import Metrics
-from clipper.query import Answer, AnyQuery, Clock, EnsembleQuery, Lane, Query
+from clipper.lane import Answer, Clock, Lane, OpenQuery
+from clipper.metrics import AppMetrics, Metrics
+from clipper.policy_query import PolicyQuery
+from clipper.query import Query
+from clipper.query_ids import QueryIds
+from clipper.selection.policy import Context, State
+from clipper.selection.states import States
 from clipper.types import ModelVersion, Registry
 
-
-class QueryIds:
-    """Ids out of blocks that the store reserved: unique over frontends and restarts, and below 2^53."""
-
-    BLOCK: ClassVar[int] = 1 << 32
-
-    def __init__(self, reserve: Callable[[Callable[[int], None]], None], first: int) -> None:
-        """``reserve(then)`` gets the first id of another block and calls ``then`` with it, soon."""
-        self._reserve = reserve
-        self._next = first
-        self._low = first + self.BLOCK // 2
-        self._end = first + self.BLOCK
-        self._reserved: int | None = None
-
-    def take(self) -> int:
-        query_id = self._next
-        self._next = query_id + 1
-        if self._next >= self._low:
-            self._refill()
-        return query_id
-
-    def _refill(self) -> None:
-        if self._next >= self._end and self._reserved is not None:
-            self._next, self._reserved = self._reserved, None
-            self._low, self._end = self._next + self.BLOCK // 2, self._next + self.BLOCK
-        elif self._low < self._end:
-            self._low = self._end
-            self._reserve(self._take_note)
-
-    def _take_note(self, first: int) -> None:
-        self._reserved = first
+STATE_PATIENCE = 0.25
+"""The share of its time that a query waits for its user's state; then everybody's has to do."""
 
 
 class Processor:
     """Joins the layers: the catalog says what to ask, the policy chooses, the executor answers."""
 
-    def __init__(self, catalog: Catalog, executor: Executor, ids: QueryIds, clock: Clock, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        catalog: Catalog,
+        executor: Executor,
+        ids: QueryIds,
+        clock: Clock,
+        metrics: Metrics,
+        states: States,
+        decisions: Decisions,
+    ) -> None:
         self.catalog = catalog
         self._executor = executor
         self._ids = ids
         self._clock = clock
         self._time = clock.time
         self._metrics = metrics
+        self._states = states
+        self._decisions = decisions
         self._rng = random.Random()
         self._lanes: dict[AppView, Lane] = {}
+        self._asides: dict[AppView, Lane] = {}  # for what is asked because of feedback, and counts as no query
 
     def apply(self, registry: Registry) -> None:
         """Follows the registry; open queries of an application that went are still answered."""
         self.catalog.apply(registry)
         self._executor.configure(self.catalog.model_settings(), self._clock.time())
-        views = set(self.catalog.apps.values())
-        names = {view.name for view in views}
-        for view in [view for view in self._lanes if view not in views]:
-            del self._lanes[view]
-            if view.name not in names:
-                self._metrics.forget_app(view.name)
+        apps = self.catalog.apps
+        self._states.follow({name: (app.teaching, app.linked) for name, app in apps.items()}, registry.revision)
+        self.note_feedback()
+        views = set(apps.values())
+        for lanes in (self._lanes, self._asides):
+            for view in [view for view in lanes if view not in views]:
+                del lanes[view]
+                if view.name not in apps:
+                    self._metrics.forget_app(view.name)
+
+    def note_feedback(self) -> None:
+        """Keeps the answers of applications that have had feedback, whichever frontend it came through."""
+        for name, app in self.catalog.apps.items():
+            if not app.has_feedback and self._states.learned(name).feedbacks:
+                app.note_feedback()
+
+    # -- predict
 
     def predict(
         self,
@@ -76,40 +75,94 @@ class Processor:
         answer: Answer,
         arrived: float,
         models: tuple[ModelVersion, ...] | None = None,
-    ) -> AnyQuery:
+        user: str = "",
+    ) -> OpenQuery:
         """Has ``answer`` called exactly once: with an output, or with the default at the latest at the deadline.
 
         ``arrived`` is when the query's first byte came (the loop's clock, seconds); ``models`` overrides the linked
-        models' current versions. The query that is returned can be abandoned.
+        models' current versions; ``user`` is whom it is for. The query that is returned can be abandoned.
         """
         lane = self._lanes.get(app)
         if lane is None:
-            lane = self._lanes[app] = Lane(app, self._executor, self._clock, self._metrics.app(app.name))
+            lane = self._lanes[app] = self._lane(app, self._metrics.app(app.name))
+            if app.policy.learns:
+                self._metrics.app(app.name).weights = lambda: self._states.weights(app.name)
         models = app.models if models is None else models
-        if app.ensemble and models:
-            return self._ask_several(lane, data, answer, arrived, models)
+        if app.selects and models:
+            return self._ask_by_policy(lane, data, answer, arrived, models, user)
         query = Query(self._ids.take(), lane, arrived, answer)
         lane.admit(query)
         if models:
             query.flight = self._executor.submit(models[0], data, query.deadline, query, self._time())
         else:
-            lane.defaulted(query, "no_model", f"nothing to ask: {_what_is_missing(app)}")
+            lane.defaulted(query, "no_model", f"nothing to ask: {what_is_missing(app)}")
         return query
 
-    def _ask_several(
-        self, lane: Lane, data: bytes, answer: Answer, arrived: float, models: tuple[ModelVersion, ...]
-    ) -> EnsembleQuery:
-        query = EnsembleQuery(self._ids.take(), lane, data, arrived, answer)
+    def ask_aside(self, app: AppView, data: bytes, answer: Answer, user: str) -> None:
+        """As ``predict`` by the policy, on behalf of feedback: it counts as no query of the application."""
+        lane = self._asides.get(app)
+        if lane is None:
+            lane = self._asides[app] = self._lane(app, AppMetrics())
+        self._ask_by_policy(lane, data, answer, self._time(), app.models, user)
+
+    def recent(self, app: AppView, query_id: int) -> tuple[ModelVersion, bytes] | None:
+        """Of one of the last answers that no policy made: the model and its output."""
+        lane = self._lanes.get(app)
+        for each, model, output in lane.recent if lane is not None else ():
+            if each == query_id:
+                return model, output
+        return None
+
+    def has_given(self, query_id: int) -> bool:
+        """Whether this frontend gave the id, lately."""
+        return self._ids.has_given(query_id)
+
+    def _lane(self, app: AppView, metrics: AppMetrics) -> Lane:
+        return Lane(app, self._executor, self._clock, metrics)
+
+    def _ask_by_policy(
+        self, lane: Lane, data: bytes, answer: Answer, arrived: float, models: tuple[ModelVersion, ...], user: str
+    ) -> PolicyQuery:
+        app, rng = lane.app, self._rng
+        context = Context(data, app.application.input_type, user, rng.random())
+        query = PolicyQuery(self._ids.take(), lane, context, arrived, answer, self._decisions)
         lane.admit(query)
-        app = lane.app
-        query.ask(app.policy.select(app.state, data, models, self._rng), self._time())
+
+        def ask(state: State) -> None:
+            query.ask(state, models, app.shadows, rng, self._time())
+
+        if not user or not app.policy.learns:
+            ask(self._states.of_everybody(app.name))
+            return query
+        known = self._states.of_user(app.name, user)
+        if known is not None:
+            ask(known[0])
+        else:
+            self._ask_when_loaded(query, user, ask)
         return query
+
+    def _ask_when_loaded(self, query: PolicyQuery, user: str, ask: Callable[[State], None]) -> None:
+        """Asks once the user's state is there; or from everybody's, if that takes too long or too many wait."""
+        app = query.app
+        asked = False
+
+        def ask_once() -> None:
+            nonlocal asked
+            if not asked:
+                asked = True
+                known = self._states.of_user(app.name, user)
+                ask(self._states.of_everybody(app.name) if known is None else known[0])
+
+        if self._states.wait_for(app.name, user, ask_once):
+            self._clock.call_at(self._time() + app.slo * STATE_PATIENCE, ask_once)
+        else:
+            ask_once()
 
     def open_queries(self) -> int:
-        return sum(map(len, self._lanes.values()))
+        return sum(map(len, (*self._lanes.values(), *self._asides.values())))
 
 
-def _what_is_missing(app: AppView) -> str:
+def what_is_missing(app: AppView) -> str:
     if app.linked:
         return f"model {app.linked[0]} has no current version"
     return "no model is linked to the application"

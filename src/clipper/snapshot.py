@@ -19,10 +19,14 @@ class Rates(msgspec.Struct, frozen=True):
 
 
 class AppSnapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """``weights`` is by frontend, then model: each frontend has learned the same, so these do not add up."""
+
     ok: int = 0
     errors: int = 0
     cancelled: int = 0
     defaults: dict[str, int] = {}
+    feedback: dict[str, int] = {}
+    weights: dict[str, dict[str, float]] = {}
     latency: Distribution = Distribution("seconds")
     throughput: Rates = Rates()
 

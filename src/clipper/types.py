@@ -22,6 +22,8 @@ class Application(msgspec.Struct, frozen=True, kw_only=True):
 
     ``input_type`` is canonical (``doubles``, not ``d``); ``latency_slo_micros`` is the time, in microseconds
     from a query's arrival, after which ``default_output`` (a string, sent as JSON if it parses) is answered.
+    ``loss_scale`` is the largest error of a number that matters: its loss is 1. ``policy_epoch`` is the registry
+    revision that gave the application its policy: feedback teaches the policy it was given under, and no other.
     """
 
     name: str
@@ -32,6 +34,8 @@ class Application(msgspec.Struct, frozen=True, kw_only=True):
     policy_params: dict[str, object] = {}
     confidence_threshold: float = 0.0
     loss: str = "zero_one"
+    loss_scale: float = 1.0
+    policy_epoch: int = 0
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,10 +74,15 @@ class Replica(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Registry(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that is registered, as of one revision. Rules turn one registry into the next."""
+    """Everything that is registered, as of one revision. Rules turn one registry into the next.
+
+    ``links`` are the models whose outputs an application is answered with, ``shadows`` those that are asked and
+    scored beside them and never answered from.
+    """
 
     revision: int = 0
     applications: dict[str, Application] = {}
     models: dict[ModelVersion, Model] = {}
     current_versions: dict[str, str] = {}
     links: dict[str, tuple[str, ...]] = {}
+    shadows: dict[str, tuple[str, ...]] = {}

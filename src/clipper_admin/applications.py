@@ -22,6 +22,7 @@ class Applications(Session):
         policy_params: Mapping[str, object] | None = None,
         confidence_threshold: float = 0.0,
         loss: str = "zero_one",
+        loss_scale: float = 1.0,
     ) -> None:
         """Makes ``/<name>/predict`` answer.
 
@@ -30,11 +31,14 @@ class Applications(Session):
             input_type: integers, floats, doubles, bytes or strings.
             default_output: answered when no model's output is there in time; JSON in it is sent as JSON.
             slo_micros: microseconds from the arrival of a query to its answer.
-            selection_policy: ``single``, the one linked model answers, or ``majority_vote``, what most of the linked
-                models say.
-            policy_params: of the policy; these two have none.
-            confidence_threshold: below it the default output is answered.
-            loss: how feedback is turned into a loss.
+            selection_policy: how linked models are chosen and combined: ``single``, the one linked model answers;
+                ``split``, ``epsilon_greedy``, ``ucb1``, ``thompson``, ``exp3``, ``exp3_ix`` and ``linucb``, one of
+                several does; ``majority_vote``, ``mean``, ``exp4``, ``hedge`` and ``cascade``, several together; or
+                the import path of a policy of your own, ``package.module:Class``.
+            policy_params: of the policy; those not given have their defaults.
+            confidence_threshold: from 0 to 1; below it the default output is answered.
+            loss: how a label is turned into a loss: ``zero_one``, or for numbers ``absolute`` or ``squared``.
+            loss_scale: the error of a number whose loss is 1.
         """
         frontends = self.frontends
         if not isinstance(default_output, str):
@@ -43,8 +47,9 @@ class Applications(Session):
                 "write it as JSON (for example default_output='-1.0'); it is sent as JSON if it parses"
             )
         selection: dict[str, object] = {"selection_policy": selection_policy, "policy_params": policy_params}
-        selection |= {"confidence_threshold": confidence_threshold, "loss": loss}
-        unset = {"selection_policy": "single", "policy_params": None, "confidence_threshold": 0.0, "loss": "zero_one"}
+        selection |= {"confidence_threshold": confidence_threshold, "loss": loss, "loss_scale": loss_scale}
+        unset: dict[str, object] = {"selection_policy": "single", "policy_params": None, "confidence_threshold": 0.0}
+        unset |= {"loss": "zero_one", "loss_scale": 1.0}
         frontends.admin(
             "add_app",
             name=name,
@@ -65,16 +70,20 @@ class Applications(Session):
         self.logger.warning("[DEPRECATED] Use 'unregister_application' API instead of this.")
         self.unregister_application(name)
 
-    def link_model_to_app(self, app_name: str, model_name: str) -> None:
+    def link_model_to_app(self, app_name: str, model_name: str, shadow: bool = False) -> None:
         """Lets the current version of a model, whichever it is in future, answer an application's queries.
 
-        An application whose policy combines several models is linked to each of them.
+        An application whose policy chooses among several models or combines them is linked to each of them. A
+        ``shadow`` is asked and scored beside those that answer, and never answered from; any application may have
+        some.
         """
-        self.frontends.admin("add_model_links", app_name=app_name, model_names=[model_name])
-        self.logger.info("Model %s is now linked to application %s", model_name, app_name)
+        as_shadow = {"shadow": True} if shadow else {}
+        self.frontends.admin("add_model_links", app_name=app_name, model_names=[model_name], **as_shadow)
+        what = "a shadow of" if shadow else "linked to"
+        self.logger.info("Model %s is now %s application %s", model_name, what, app_name)
 
     def unlink_model_from_app(self, app_name: str, model_name: str) -> None:
-        """Undoes ``link_model_to_app``."""
+        """Undoes ``link_model_to_app``, of a shadow, too."""
         self.frontends.admin("delete_model_links", app_name=app_name, model_names=[model_name])
         self.logger.info("Model %s is now removed to application %s", model_name, app_name)
 

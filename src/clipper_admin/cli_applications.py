@@ -22,9 +22,10 @@ def add_to(app: typer.Typer) -> None:
         "register",
         register,
         "clipper register hello-world --input-type doubles --default-output -1.0 --slo-micros 100000",
-        "clipper register digits --input-type floats --default-output null --policy majority_vote",
+        "clipper register digits --input-type floats --default-output null --policy hedge --confidence-threshold 0.6",
+        "clipper register prices --input-type d --default-output 0 --policy mean --loss absolute --loss-scale 50",
     )
-    add_command(app, "link", link, "clipper link hello-world sum-model")
+    add_command(app, "link", link, "clipper link hello-world sum-model", "clipper link digits mlp --shadow")
     add_command(app, "unlink", unlink, "clipper unlink hello-world sum-model")
     add_command(
         app,
@@ -39,16 +40,23 @@ def add_to(app: typer.Typer) -> None:
 
 AppName = Annotated[str, typer.Argument(metavar="APP", help="Name of the application.")]
 ModelName = Annotated[str, typer.Argument(metavar="MODEL", help="Name of the model.")]
+Parameters = Annotated[
+    str | None, typer.Option(metavar="JSON", help="Parameters of the policy, like '{\"eta\": 0.5}'.")
+]
 
 
 def apps(terminal: Terminal) -> None:
     """List the applications and the models linked to them."""
     with terminal.connected() as connection:
         found = connection.get_all_apps(verbose=True)
-    columns = ("name", "input_type", "latency_slo_micros", "default_output", "selection_policy", "linked_models")
-    rows = [[", ".join(cell) if isinstance(cell := each[name], list) else cell for name in columns] for each in found]
+    columns = ("name", "input_type", "latency_slo_micros", "default_output", "selection_policy")
+    rows = [[*(each[name] for name in columns), ", ".join(_models_of(each))] for each in found]
     titles = ["APPLICATION", "INPUT TYPE", "SLO (us)", "DEFAULT OUTPUT", "POLICY", "LINKED MODELS"]
     terminal.show(found, table(titles, rows))
+
+
+def _models_of(app: dict[str, Any]) -> list[str]:
+    return [*app["linked_models"], *(f"{name} (shadow)" for name in app["shadow_models"])]
 
 
 def register(
@@ -57,18 +65,42 @@ def register(
     input_type: Annotated[str, typer.Option(help="integers, floats, doubles, bytes or strings.")],
     default_output: Annotated[str, typer.Option(help="Answered when no model's output is there in time.")],
     slo_micros: Annotated[int, typer.Option(help="Microseconds from query to answer.")] = 100_000,
-    policy: Annotated[str, typer.Option(help="single, or majority_vote of all models linked.")] = "single",
+    policy: Annotated[
+        str, typer.Option(help="How linked models are chosen and combined: single, majority_vote, hedge, exp3 ...")
+    ] = "single",
+    params: Parameters = None,
+    confidence_threshold: Annotated[
+        float, typer.Option(help="Answer the default output below it, from 0 to 1.")
+    ] = 0.0,
+    loss: Annotated[str, typer.Option(help="zero_one, absolute or squared.")] = "zero_one",
+    loss_scale: Annotated[float, typer.Option(help="The error of a number whose loss is 1.")] = 1.0,
 ) -> None:
     """Register an application: /APP_NAME/predict answers from now on."""
+    policy_params = None if params is None else read_parameters(params)
     with terminal.connected() as connection:
-        connection.register_application(app_name, input_type, default_output, slo_micros, policy)
+        connection.register_application(
+            app_name,
+            input_type,
+            default_output,
+            slo_micros,
+            policy,
+            policy_params,
+            confidence_threshold,
+            loss,
+            loss_scale,
+        )
         terminal.show(connection.get_app_info(app_name))
 
 
-def link(terminal: Terminal, app_name: AppName, model_name: ModelName) -> None:
-    """Let a model answer the queries of an application, with others if its policy combines several."""
+def link(
+    terminal: Terminal,
+    app_name: AppName,
+    model_name: ModelName,
+    shadow: Annotated[bool, typer.Option("--shadow", help="Ask and score it, but never answer from it.")] = False,
+) -> None:
+    """Let a model answer the queries of an application, with others if its policy knows several."""
     with terminal.connected() as connection:
-        connection.link_model_to_app(app_name, model_name)
+        connection.link_model_to_app(app_name, model_name, shadow)
         terminal.show(connection.get_app_info(app_name))
 
 
@@ -118,6 +150,17 @@ def read_input(text: str, input_type: str, batch: bool) -> Any:
     if input_type == "strings":
         return _string(text)
     return _json(text)
+
+
+def read_parameters(text: str) -> dict[str, Any]:
+    """What --params means."""
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise ClipperException(f"--params is not JSON ({error}): write it like '{{\"eta\": 0.5}}'") from None
+    if not isinstance(value, dict):
+        raise ClipperException(f"--params is {text}, and not a JSON object: write it like '{{\"eta\": 0.5}}'")
+    return value
 
 
 def application(connection: ClipperConnection, name: str) -> dict[str, Any]:

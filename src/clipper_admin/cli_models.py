@@ -121,11 +121,16 @@ def _check_link(connection: ClipperConnection, app_name: str, model_name: str, i
         )
     if model_name in app["linked_models"]:
         return False
+    if model_name in app["shadow_models"]:
+        raise ClipperException(
+            f"Model {model_name!r} is a shadow of application {app_name!r}: deploy without --link, and then "
+            f"`clipper promote {app_name} {model_name}`, if it is to answer"
+        )
     others = app["linked_models"]
     if others and app["selection_policy"] == "single":
         raise ClipperException(
             f"Application {app_name!r} is linked to model {others[0]!r}: `clipper unlink {app_name} {others[0]}` "
-            "first, or deploy without --link"
+            f"first, let it have several with `clipper policy {app_name} hedge`, or deploy without --link"
         )
     return True
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -18,6 +19,8 @@ ADMIN_SECONDS: Final = 60.0
 PING_SECONDS: Final = 5.0
 # A frontend answers by the application's objective; this only ends the wait for one that hangs.
 PREDICT_SECONDS: Final = 300.0
+UPDATE_SECONDS: Final = 300.0
+FEEDBACK_PAGE: Final = 1000
 
 
 class Client:
@@ -54,6 +57,24 @@ class Client:
             "POST", self.query_addr, path, PREDICT_SECONDS, data=body, headers=headers, params=fields
         )
         return self._decode(response)
+
+    def update(self, app_name: str, fields: Mapping[str, object]) -> Any:
+        """POSTs feedback."""
+        path = f"/{quote(app_name, safe='')}/update"
+        body = payload.encode(fields, payload.NO_NAN_IN_FEEDBACK)
+        headers = {"Content-Type": "application/json"}
+        return self._decode(self._send("POST", self.query_addr, path, UPDATE_SECONDS, data=body, headers=headers))
+
+    def feedback(self, app_name: str) -> Iterator[bytes]:
+        """Pages of an application's feedback, in its order: lines of JSON, each with its newline."""
+        after = 0
+        while True:
+            fields = {"app_name": app_name, "after": after, "limit": FEEDBACK_PAGE}
+            page = self._send("GET", self.admin_addr, "/admin/feedback", ADMIN_SECONDS, params=fields).content
+            if not page:
+                return
+            yield page
+            after = _last_position(page)
 
     def metrics(self) -> Any:
         """The query frontend's metrics, decoded."""
@@ -106,6 +127,15 @@ def _unreachable(addr: str, path: str, seconds: float, error: requests.RequestEx
         f"Clipper at http://{addr}{path} {what} ({type(error).__name__}). Is the cluster running? `clipper status` "
         "shows it, `clipper start` or ClipperConnection.start_clipper starts it, `clipper logs` shows why it stopped"
     )
+
+
+def _last_position(page: bytes) -> int:
+    try:
+        return int(json.loads(page[page.rfind(b"\n", 0, -1) + 1 :])["position"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ClipperException(
+            f"/admin/feedback answered what is no feedback ({page[-80:]!r}): is another program on this port?"
+        ) from error
 
 
 def _is_loopback(addr: str) -> bool:

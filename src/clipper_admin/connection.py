@@ -11,7 +11,7 @@ from clipper_admin.deployment import Deployment
 from clipper_admin.exceptions import ClipperException
 from clipper_admin.managers.base import ContainerManager
 from clipper_admin.managers.local import LocalContainerManager
-from clipper_admin.predictions import Predictions
+from clipper_admin.selection import Selection
 from clipper_admin.version import __registry__, __version__
 
 DEFAULT_PREDICTION_CACHE_SIZE_BYTES: Final = 33_554_432
@@ -20,7 +20,7 @@ DEFAULT_LABEL: Final[Sequence[str]] = []
 START_PATIENCE: Final = 30.0
 
 
-class ClipperConnection(Applications, Deployment, Predictions):
+class ClipperConnection(Applications, Deployment, Selection):
     """Starts a cluster or connects to one, and does everything else with it.
 
     Args:

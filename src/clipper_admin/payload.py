@@ -19,10 +19,14 @@ _ARRAYS_CARRY_NAN: Final = (
 _KINDS: Final = {"<f8": "doubles", "<f4": "floats", "<i4": "integers"}
 
 
-def encode(fields: Mapping[str, object]) -> bytes:
+NO_NAN_IN_FEEDBACK: Final = "; feedback has no NaN and no infinities: name the query by query_id instead of by input"
+
+
+def encode(fields: Mapping[str, object], about_nan: str = _ARRAYS_CARRY_NAN) -> bytes:
     """The JSON body of a request.
 
-    Values may hold numpy arrays and scalars, pandas objects, tuples, and bytes (sent as base64).
+    Values may hold numpy arrays and scalars, pandas objects, tuples, and bytes (sent as base64). ``about_nan`` is
+    what is advised about NaN.
 
     Raises:
         ClipperException: something in it has no JSON form (NaN and the infinities included).
@@ -30,7 +34,7 @@ def encode(fields: Mapping[str, object]) -> bytes:
     try:
         return json.dumps(fields, default=_plain, allow_nan=False, ensure_ascii=False).encode()
     except (TypeError, ValueError, RecursionError) as error:
-        way_out = _ARRAYS_CARRY_NAN if "Out of range float" in str(error) else ""
+        way_out = about_nan if "Out of range float" in str(error) else ""
         raise ClipperException(f"The request can't be written as JSON: {error}{way_out}. Nothing was sent") from error
 
 

@@ -70,6 +70,12 @@ class Predictions(Session):
         answers: list[dict[str, Any]] = answer["batch_predictions"]
         return answers
 
+    def _as_json_input(self, app_name: str, value: Any) -> Any:
+        """An input as it stands in the JSON of a request to an application."""
+        if not payload.is_raw(value):
+            return value
+        return payload.for_application(value, app_name, self._input_type(app_name))
+
     def _ask_typed(self, app_name: str, ask: Callable[[str], Any]) -> Any:
         """``ask`` with the application's input type: the one of the last time, if it still is that."""
         known = self.frontends.input_types.get(app_name)

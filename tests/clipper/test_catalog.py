@@ -5,10 +5,10 @@ from functools import reduce
 import pytest
 from msgspec.structs import replace
 
-from clipper.catalog import IDLE_SLO, POLICIES, Catalog
+from clipper.catalog import IDLE_SLO, Catalog
 from clipper.errors import QueryProcessingError
 from clipper.execution.model import ModelSettings
-from clipper.management import checks, rules
+from clipper.management import rules, rules_links
 from clipper.types import Application, Model, ModelVersion, Registry
 
 
@@ -34,11 +34,6 @@ def catalog_of(registry):
     return catalog
 
 
-def test_the_policies_that_may_be_registered_are_those_there_are():
-    assert tuple(POLICIES) == checks.SELECTION_POLICIES
-    assert set(checks.ENSEMBLE_POLICIES) == set(POLICIES) - {"single"}
-
-
 def test_settings_of_a_model():
     catalog = catalog_of(registry_of(model("a", batch_size=3, batching="quantile", batch_delay_micros=-1)))
     assert catalog.model_settings() == {
@@ -58,31 +53,30 @@ def test_other_batching_is_the_same_registration():
 def test_batches_are_sized_for_the_shortest_objective():
     registry = registry_of(model("a"), apps=[app(), app("hasty", "single", 5_000)])
     for name in ("app", "hasty"):
-        registry = rules.add_model_links(registry, name, ["a"])
+        registry = rules_links.add_model_links(registry, name, ["a"])
     (settings,) = catalog_of(registry).model_settings().values()
     assert settings.slo == 0.005
 
 
 def test_an_ensemble_follows_its_links():
     registry = registry_of(model("a"), model("b"), model("b", "2"))
-    catalog = catalog_of(rules.add_model_links(registry, "app", ["a"]))
+    catalog = catalog_of(rules_links.add_model_links(registry, "app", ["a"]))
     view = catalog.apps["app"]
-    assert (view.ensemble, view.models, view.state) == (False, (ModelVersion("a", "1"),), ("a",))
-    linked = rules.add_model_links(registry, "app", ["a", "b"])
+    assert (view.ensemble, view.models, view.linked) == (False, (ModelVersion("a", "1"),), ("a",))
+    linked = rules_links.add_model_links(registry, "app", ["a", "b"])
     catalog.apply(linked)
     assert catalog.apps["app"] is view
     assert view.ensemble
     assert view.models == (ModelVersion("a", "1"), ModelVersion("b", "2"))
-    catalog.apply(rules.delete_model_links(linked, "app", ["a"]))
-    assert (view.ensemble, view.models, view.state) == (False, (ModelVersion("b", "2"),), ("b",))
+    catalog.apply(rules_links.delete_model_links(linked, "app", ["a"]))
+    assert (view.ensemble, view.models, view.linked) == (False, (ModelVersion("b", "2"),), ("b",))
 
 
-def test_a_linked_model_without_a_current_version_is_missing_from_the_vote():
-    linked = rules.add_model_links(registry_of(model("a"), model("b")), "app", ["a", "b"])
+def test_a_linked_model_without_a_current_version_is_not_asked():
+    linked = rules_links.add_model_links(registry_of(model("a"), model("b")), "app", ["a", "b"])
     view = catalog_of(rules.delete_versioned_model(linked, "b", "1")).apps["app"]
     assert view.models == (ModelVersion("a", "1"),)
     assert view.ensemble
-    assert view.policy.combine(view.state, b"", {ModelVersion("a", "1"): b"1"}).confidence == 0.5
 
 
 def test_a_version_can_be_asked_of_one_model():
@@ -91,13 +85,39 @@ def test_a_version_can_be_asked_of_one_model():
     view = catalog.apps["app"]
     with pytest.raises(QueryProcessingError, match="no model is linked to application: app"):
         catalog.versions_of(view, "1")
-    catalog.apply(rules.add_model_links(registry, "app", ["a"]))
+    catalog.apply(rules_links.add_model_links(registry, "app", ["a"]))
     assert catalog.versions_of(view, "1") == (ModelVersion("a", "1"),)
     with pytest.raises(QueryProcessingError, match="Requested version: 9 does not exist for model: a"):
         catalog.versions_of(view, "9")
-    catalog.apply(rules.add_model_links(registry, "app", ["a", "b"]))
+    catalog.apply(rules_links.add_model_links(registry, "app", ["a", "b"]))
     with pytest.raises(
         QueryProcessingError, match=r"is linked to 2 models \(a, b\): a version can be asked of"
     ) as told:
         catalog.versions_of(view, "1")
     assert told.value.status == 400
+
+
+def test_a_policy_that_is_not_there_costs_its_own_application_alone(caplog):
+    registry = registry_of(model("a"), apps=[app(), app("broken", "nowhere.at_all:Policy")])
+    catalog = catalog_of(registry)
+    assert set(catalog.apps) == {"app", "broken"}
+    assert "application broken can't be served: The selection policy 'nowhere.at_all:Policy'" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("policy", "shadows", "feedback", "selects"),
+    [
+        ("single", (), False, False),
+        ("single", ("b",), False, True),
+        ("single", (), True, True),
+        ("split", (), False, True),
+        ("hedge", (), False, True),
+    ],
+)
+def test_only_an_application_of_one_model_without_feedback_leaves_its_policy_out(policy, shadows, feedback, selects):
+    registry = replace(registry_of(model("a"), model("b"), apps=[app(policy=policy)]), links={"app": ("a",)})
+    view = catalog_of(replace(registry, shadows={"app": shadows})).apps["app"]
+    if feedback:
+        view.note_feedback()
+    assert view.selects is selects
+    assert view.shadows == tuple(ModelVersion(name, "1") for name in shadows)

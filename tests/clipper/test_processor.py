@@ -2,95 +2,17 @@
 
 from __future__ import annotations
 
-import heapq
 import logging
 from collections.abc import Callable
 
-import msgspec
 import pytest
 
-from clipper.catalog import Catalog
 from clipper.errors import QueryProcessingError
-from clipper.execution.cache import PredictionCache
-from clipper.execution.executor import Executor
-from clipper.execution.replica import Replica
-from clipper.metrics import Metrics
-from clipper.prediction import Prediction
-from clipper.processor import Processor, QueryIds
-from clipper.query import NO_MODELS, TOO_LATE, AnyQuery
+from clipper.lane import NO_MODELS, TOO_LATE
+from clipper.query_ids import QueryIds
 from clipper.rpc.wire import Outcome
-from clipper.types import Application, Model, ModelVersion, Registry
-from tests.clipper.execution.fakes import RecordingLink
-from tests.outcomes import together
-
-V1, V2 = ModelVersion("m", "1"), ModelVersion("m", "2")
-
-
-class VirtualClock:
-    def __init__(self) -> None:
-        self.now = 50.0
-        self.timers: list[tuple[float, int, Callable[[], object]]] = []
-        self.set_timers = 0
-
-    def time(self) -> float:
-        return self.now
-
-    def call_at(self, when: float, callback: Callable[[], object], /) -> None:
-        self.set_timers += 1
-        heapq.heappush(self.timers, (when, self.set_timers, callback))
-
-    def advance(self, seconds: float) -> None:
-        end = self.now + seconds
-        while self.timers and self.timers[0][0] <= end:
-            self.now, _, callback = heapq.heappop(self.timers)
-            callback()
-        self.now = end
-
-
-def registry(**changes: object) -> Registry:
-    app = Application(name="app", input_type="doubles", default_output="-1.0", latency_slo_micros=100_000)
-    known = Registry(
-        applications={"app": app},
-        models={
-            V1: Model(name="m", version="1", input_type="doubles", registration=1),
-            V2: Model(name="m", version="2", input_type="doubles", registration=2),
-        },
-        current_versions={"m": "1"},
-        links={"app": ("m",)},
-    )
-    return msgspec.structs.replace(known, **changes)
-
-
-class House:
-    def __init__(self, known: Registry) -> None:
-        self.clock = VirtualClock()
-        self.metrics = Metrics(self.clock.time)
-        self.executor = Executor(PredictionCache(1 << 20), 1000, self.metrics, self)
-        ids = QueryIds(lambda then: None, 0)
-        self.processor = Processor(Catalog(), self.executor, ids, self.clock, self.metrics)
-        self.processor.apply(known)
-        self.answers: list[Prediction] = []
-
-    def wake(self) -> None: ...
-
-    def ring_at(self, when: float) -> None:
-        self.clock.call_at(when, lambda: self.executor.ring(self.clock.now))
-
-    def join(self, version: ModelVersion = V1, replica_id: int = 0) -> tuple[Replica, RecordingLink]:
-        link = RecordingLink()
-        replica = Replica(replica_id, "doubles", link)
-        self.executor.replica_joined(version, replica, self.clock.now)
-        return replica, link
-
-    def predict(self, data: bytes = b"x", models: tuple[ModelVersion, ...] | None = None) -> AnyQuery:
-        app = self.processor.catalog.apps["app"]
-        query = self.processor.predict(app, data, self.answers.append, self.clock.now, models)
-        self.executor.flush(self.clock.now)
-        return query
-
-    def answer(self, replica: Replica, outcome: Outcome, version: ModelVersion = V1) -> None:
-        batch_id = next(iter(replica.outstanding))
-        assert self.executor.batch_answered(version, replica, batch_id, together(outcome), self.clock.now)
+from clipper.types import Application, Registry
+from tests.clipper.house import V1, V2, House, registry
 
 
 def told(house: House) -> list[tuple[int, bytes, str | None, str]]:

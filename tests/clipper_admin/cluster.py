@@ -7,8 +7,19 @@ from base64 import b64encode
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qsl
 
 from clipper_admin.exceptions import ClipperException
+
+DEFAULTS = {
+    "selection_policy": "single",
+    "policy_params": {},
+    "confidence_threshold": 0.0,
+    "loss": "zero_one",
+    "loss_scale": 1.0,
+    "linked_models": [],
+    "shadow_models": [],
+}
 
 
 @dataclass
@@ -18,6 +29,7 @@ class Registry:
     current: dict = field(default_factory=dict)
     requests: list = field(default_factory=list)
     failures: dict = field(default_factory=dict)
+    feedback: list = field(default_factory=list)
 
     def answer(self, path: str, body: dict) -> tuple[int, object]:
         action = path.removeprefix("/admin/")
@@ -26,7 +38,13 @@ class Registry:
             return self.failures[path]
         if path.partition("?")[0].endswith("/predict"):
             return self.predict_binary(path, **body) if "data" in body else (200, self.predict(body))
+        if path.endswith("/update"):
+            return 200, {"accepted": True, "query_id": body.get("query_id", 7), "losses": {"svm:1": 0.0}}
         return getattr(self, action)(**body)
+
+    def page(self, app_name, after, limit):
+        lines = [each for each in self.feedback if each["app"] == app_name and each["position"] > int(after)]
+        return "".join(json.dumps(each) + "\n" for each in lines[: int(limit)])
 
     def predict(self, body):
         answers = [
@@ -50,7 +68,7 @@ class Registry:
     def add_app(self, name, **fields):
         if name in self.apps:
             return refuse(f"application '{name}' already exists")
-        self.apps[name] = {"name": name, "selection_policy": "single", **fields, "linked_models": []}
+        self.apps[name] = {"name": name, **DEFAULTS, "linked_models": [], "shadow_models": [], **fields}
         return 200, f"Successfully added application with name '{name}'"
 
     def delete_app(self, name):
@@ -59,17 +77,45 @@ class Registry:
         del self.apps[name]
         return 200, f"Successfully deleted application with name '{name}'"
 
-    def add_model_links(self, app_name, model_names):
+    def add_model_links(self, app_name, model_names, shadow=False):
         for name in model_names:
             if name not in self.current:
                 return refuse(f"No model with name '{name}' exists.")
-        self.apps[app_name]["linked_models"] += model_names
+        self.apps[app_name]["shadow_models" if shadow else "linked_models"] += model_names
         return 200, "linked"
 
     def delete_model_links(self, app_name, model_names):
         for name in model_names:
             self.apps[app_name]["linked_models"].remove(name)
         return 200, "Success!"
+
+    def set_selection_policy(self, app_name, policy, params=None, **changes):
+        if app_name not in self.apps:
+            return refuse(f"No application with name '{app_name}' exists.")
+        self.apps[app_name] |= {"selection_policy": policy, "policy_params": params or {}, **changes}
+        return 200, "set"
+
+    def promote_model(self, app_name, model_name=None):
+        return 200, {"app_name": app_name, "model_name": model_name or "best"}
+
+    def get_selection_state(self, app_name, user_id=None):
+        app = self.apps[app_name]
+        weights = {name: 1 / len(app["linked_models"]) for name in app["linked_models"]}
+        scores = {"svm:1": {"count": 3, "mean_loss": 0.5}, "svm:2": {"count": 1, "mean_loss": 0.0}}
+        return 200, {
+            "app_name": app_name,
+            "policy": app["selection_policy"],
+            "params": app["policy_params"],
+            "user_id": user_id,
+            "epoch": 3,
+            "feedbacks": 4,
+            "weights": weights,
+            "scores": scores,
+            "state": {},
+        }
+
+    def delete_user_state(self, user_id, app_name=None):
+        return 200, f"Successfully deleted user '{user_id}' from 1 of the applications"
 
     def add_model(self, model_name, model_version, **fields):
         self.models[model_name, model_version] = fields
@@ -143,7 +189,11 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         registry = self.server.registry
         registry.requests.append((self.path, self.headers.get("Accept")))
-        status, answer = registry.failures.get(self.path, (200, {"counters": []}))
+        path, _, query = self.path.partition("?")
+        if path == "/admin/feedback" and path not in registry.failures:
+            self.respond(200, registry.page(**dict(parse_qsl(query))))
+            return
+        status, answer = registry.failures.get(path, (200, {"counters": []}))
         self.respond(status, "PONG" if self.path == "/admin/ping" and status == 200 else answer)
 
     def do_POST(self):

@@ -12,7 +12,8 @@ from clipper_admin.managers.folders import Cluster, ClusterFolder
 from clipper_admin.version import __version__
 
 COMMANDS = ["start", "stop", "status", "apps", "models", "register", "link", "unlink", "deploy", "predict", "scale"]
-COMMANDS += ["undeploy", "batching", "rollback", "logs", "quickstart", "doctor"]
+COMMANDS += ["undeploy", "batching", "rollback", "logs", "quickstart", "doctor", "policy", "promote", "feedback"]
+COMMANDS += ["forget", "export", "replay"]
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -169,25 +170,31 @@ def test_a_function_is_deployed_from_the_current_directory(answered, clipper, ma
     ("link", "error"),
     [
         (
+            "shadowed",
+            "Model 'sum' is a shadow of application 'shadowed': deploy without --link, and then `",
+        ),
+        (
             "nothing",
-            "Error: There is no application 'nothing': `clipper register` makes one. Registered: texts, taken",
+            "Error: There is no application 'nothing': `clipper register` makes one. Registered: texts, taken, shad",
         ),
         ("texts", "Application 'texts' takes strings, not doubles"),
         ("taken", "Application 'taken' is linked to model 'other': `clipper unlink taken other` first"),
     ],
 )
 def test_a_link_that_could_not_be_made_is_refused_before_the_deploy(
-    clipper, connection, manager, tmp_path, link, error
+    clipper, connection, manager, server, tmp_path, link, error
 ):
     connection.register_application("texts", "strings", "0", 1000)
-    connection.register_application("taken", "doubles", "0", 1000)
+    for name in ("taken", "shadowed"):
+        connection.register_application(name, "doubles", "0", 1000)
+    server.registry.apps["shadowed"]["shadow_models"] = ["sum"]
     connection.register_model("other", 1, "doubles")
     connection.link_model_to_app("taken", "other")
     (tmp_path / "sums_cli.py").write_text("def feature_sum(xs):\n    return xs\n")
     options = ["--name", "sum", "--input-type", "d", "--link", link]
     stderr = clipper("deploy", "sums_cli:feature_sum", *options, exit_code=1).stderr
     assert error in stderr
-    assert stderr.count("pplication") == 1
+    assert stderr.count("Error: ") == 1
     assert manager.replicas == {}
 
 

@@ -4,7 +4,7 @@ import pytest
 from clipper_admin.connection import ClipperConnection
 from clipper_admin.exceptions import ClipperException, UnconnectedException
 from clipper_admin.managers.local import LocalContainerManager
-from tests.clipper_admin.cluster import RecordingManager
+from tests.clipper_admin.cluster import DEFAULTS, RecordingManager
 
 
 def register(connection, *versions, name="m", **fields):
@@ -125,7 +125,7 @@ def test_applications(connection, server, messages):
     fields = {"input_type": "doubles", "default_output": "-1.0", "latency_slo_micros": 100000}
     assert server.registry.requests[-1] == ("/admin/add_app", {"name": "a", **fields})
     assert connection.get_all_apps() == ["a"]
-    info = {"name": "a", "selection_policy": "single", **fields, "linked_models": []}
+    info = {"name": "a", **DEFAULTS, **fields}
     assert connection.get_all_apps(verbose=True) == [info]
     assert connection.get_app_info("a") == info
     assert connection.get_app_info("b") is None

@@ -99,8 +99,11 @@ def test_an_ensemble_is_linked_to_several_models(connection):
     connection.unlink_model_from_app("many", "a")
     assert connection.get_linked_models("many") == ["b"]
     connection.link_model_to_app("one", "a")
-    with pytest.raises(ClipperException, match=r"Unlink that one first, or use .* majority_vote"):
+    with pytest.raises(ClipperException, match=r"Unlink that one first, or .* set_selection_policy"):
         connection.link_model_to_app("one", "b")
+    connection.link_model_to_app("one", "b", shadow=True)
+    assert connection.get_app_info("one")["shadow_models"] == ["b"]
+    assert connection.get_linked_models("one") == ["a"]
 
 
 def test_versions_that_can_not_become_current(connection):
@@ -127,10 +130,37 @@ def test_no_containers_are_connected(connection):
 
 
 def test_other_selection_policies_reach_the_rules(connection):
-    with pytest.raises(ClipperException, match="takes no policy_params"):
+    with pytest.raises(ClipperException, match="The selection policy 'single' has no parameter 'eta'"):
         connection.register_application("a", "doubles", "0", 1000, policy_params={"eta": 1})
     with pytest.raises(ClipperException, match="confidence_threshold is 2"):
         connection.register_application("a", "doubles", "0", 1000, confidence_threshold=2.0)
+
+
+def test_a_life_of_a_choice(connection, tmp_path):
+    connection.register_application(
+        "many", "doubles", "0", 1000, "hedge", {"eta": 0.5}, confidence_threshold=0.6, loss="absolute", loss_scale=50
+    )
+    for name in ("a", "b"):
+        connection.register_model(name, 1, "doubles")
+        connection.link_model_to_app("many", name)
+    info = connection.get_app_info("many")
+    assert (info["policy_params"], info["loss_scale"]) == ({"eta": 0.5}, 50.0)
+    state = connection.get_selection_state("many")
+    assert (state["weights"], state["feedbacks"]) == ({"a": 0.5, "b": 0.5}, 0)
+    assert connection.get_selection_state("many", 17)["user_id"] == "17"
+    connection.set_selection_policy("many", "exp3", {"share": 0.01}, loss="squared", loss_scale=2)
+    info = connection.get_app_info("many")
+    assert (info["selection_policy"], info["policy_params"], info["loss"]) == ("exp3", {"share": 0.01}, "squared")
+    assert (info["confidence_threshold"], info["loss_scale"]) == (0.6, 2.0)
+    connection.delete_user_state("ann")
+    connection.delete_user_state(17, "many")
+    assert connection.export_feedback("many", tmp_path / "many.jsonl") == 0
+    with pytest.raises(ClipperException, match="No feedback has scored a model of application 'many' yet"):
+        connection.promote_model("many")
+    assert connection.promote_model("many", "b") == "b"
+    assert connection.get_app_info("many")["selection_policy"] == "single"
+    with pytest.raises(ClipperException, match="Unknown selection policy 'best'"):
+        connection.set_selection_policy("many", "best")
 
 
 @pytest.mark.parametrize("name", ["", "a b", "a/b", "..", "größe", "metrics"])

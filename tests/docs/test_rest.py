@@ -11,6 +11,7 @@ from clipper.frontend.limits import Limits
 from clipper.frontend.pieces import LONGEST_NAME
 from clipper.frontend.predict import LONG_BATCH, LONG_BODY, LONG_TEXT
 from clipper.frontend.slices import LONGEST_TOKEN, MOST_MEMBERS
+from clipper.lane import EXPLANATIONS
 from clipper.management.checks import (
     BATCHING,
     LOSSES,
@@ -19,12 +20,12 @@ from clipper.management.checks import (
     MAX_NAME,
     MAX_SLO_MICROS,
     RESERVED_NAMES,
-    SELECTION_POLICIES,
 )
 from clipper.management.frontend import create_app
-from clipper.query import EXPLANATIONS
 from clipper.rpc.wire import InputType, parse_input_type
+from clipper.selection.policies import POLICY_NAMES
 from clipper.store.sqlite import SqliteStore
+from clipper.store.sqlite_journal import SqliteJournal
 from clipper_admin import ClipperConnection, LocalContainerManager
 from clipper_admin.deployers import python as python_deployer
 from tests.documents import Reader, blocks, read, section
@@ -104,8 +105,10 @@ def rows(title):
 
 def test_every_endpoint_and_field_of_admin_is_listed(tmp_path):
     store = SqliteStore(tmp_path / "clipper.db")
-    schema = create_app(store).openapi()
+    journal = SqliteJournal(tmp_path / "clipper.db.journal")
+    schema = create_app(store, journal).openapi()
     store.close()
+    journal.close()
     listed = {row[0].strip("`"): row[1] for row in rows("Management")}
     fields = {}
     for path, methods in schema["paths"].items():
@@ -149,5 +152,5 @@ def test_limits():
     assert f"`default_output` has at most {MAX_DEFAULT_OUTPUT >> 20} MiB" in text
     assert f"from 1 to {MAX_SLO_MICROS:,}" in text
     assert f"0 (not at all) to {MAX_DELAY_MICROS:,}" in text
-    for name in (*RESERVED_NAMES, *LOSSES, *BATCHING, *SELECTION_POLICIES):
+    for name in (*RESERVED_NAMES, *LOSSES, *BATCHING, *POLICY_NAMES):
         assert f"`{name}`" in text

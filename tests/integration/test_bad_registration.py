@@ -51,6 +51,15 @@ BAD_FIELDS_OF_AN_APP = [
     ({"latency_slo_micros": 1.5}, 400, "field 'latency_slo_micros'"),
     ({"latency_slo_micros": "100"}, 400, "field 'latency_slo_micros'"),
     ({"selection_policy": "best"}, 400, "choose one of"),
+    (
+        {"selection_policy": "hedge", "policy_params": {"speed": 1}},
+        400,
+        "no parameter 'speed': it takes eta, share",
+    ),
+    ({"selection_policy": "hedge", "policy_params": {"eta": "fast"}}, 400, "eta"),
+    ({"selection_policy": "os:system"}, 400, "is not a class"),
+    ({"selection_policy": "linucb", "input_type": "strings"}, 400, "strings"),
+    ({"loss_scale": 0.0}, 400, "loss_scale"),
     ({"confidence_threshold": 2.0}, 400, "from 0 to 1"),
     ({"loss": "none"}, 400, "choose one of"),
 ]

@@ -30,6 +30,7 @@ from tests.integration.rest import ask, ask_batch, metrics, outputs
 HERE = "tests/integration/test_effects.py"
 BATCHING = "tests/integration/test_batching.py"
 FRONTENDS = "tests/integration/test_frontends.py"
+FEEDBACK = "tests/integration/test_feedback.py"
 LOCAL = "tests/integration/test_local_manager.py"
 LONG = "tests/integration/test_long_suite.py"
 OPTIONS = "tests/integration/test_options.py"
@@ -80,7 +81,21 @@ REGISTER = {
     "default_output": "tests/integration/test_types.py::test_a_default_output_is_embedded_in_the_same_way",
     "slo_micros": "tests/integration/test_deadlines.py::test_each_application_keeps_its_own_objective",
     "selection_policy": "tests/integration/test_ensembles.py::test_all_answer_and_the_majority_wins",
-    **dict.fromkeys(["policy_params", "confidence_threshold", "loss"], "of feedback"),
+    "policy_params": f"{FEEDBACK}::test_the_shares_of_a_split_are_those_given",
+    "confidence_threshold": f"{FEEDBACK}::test_what_is_not_sure_enough_is_the_default",
+    **dict.fromkeys(["loss", "loss_scale"], f"{FEEDBACK}::test_numbers_are_scored_on_the_applications_scale"),
+}
+POLICY = {
+    **dict.fromkeys(["app_name", "policy"], f"{FEEDBACK}::test_a_policy_is_changed_while_it_serves"),
+    "params": f"{FEEDBACK}::test_the_shares_of_a_split_are_those_given",
+    "confidence_threshold": f"{FEEDBACK}::test_what_is_not_sure_enough_is_the_default",
+    **dict.fromkeys(["loss", "loss_scale"], f"{FEEDBACK}::test_numbers_are_scored_on_the_applications_scale"),
+}
+FEED = {
+    **dict.fromkeys(
+        ["app_name", "label", "query_id", "user_id"], f"{FEEDBACK}::test_each_user_has_models_of_his_own"
+    ),
+    **dict.fromkeys(["input", "loss"], f"{FEEDBACK}::test_one_model_gets_feedback_too"),
 }
 BATCHES = {
     "batch_size": f"{LONG}::test_a_fixed_batch_size_is_kept_to",
@@ -116,9 +131,11 @@ EFFECTS = [
     (deploy_python_closure, DEPLOY),
     (create_endpoint, CREATE),
     (ClipperConnection.set_batching, CHANGE),
+    (ClipperConnection.set_selection_policy, POLICY),
+    (ClipperConnection.send_feedback, FEED),
 ]
-NOT_YET = {"of images", "of feedback"}
-"""Taken for the managers that run images, and for the policies that learn: they come with those."""
+NOT_YET = {"of images"}
+"""Taken for the managers that run images: they come with those."""
 
 
 @pytest.mark.parametrize(("declared", "effects"), EFFECTS, ids=lambda each: getattr(each, "__qualname__", ""))

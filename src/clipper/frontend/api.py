@@ -11,26 +11,31 @@ from clipper.frontend.codec import PredictDecoder
 from clipper.frontend.http import Exchange
 from clipper.frontend.predict import PredictEndpoint
 from clipper.frontend.turns import Turns
+from clipper.frontend.update import UpdateEndpoint
 from clipper.metrics import Metrics
 from clipper.processor import Processor
 from clipper.rpc.wire import InputType
+from clipper.updater import Updater
 
 Page = Callable[[Exchange], None]
 
-ENDPOINTS: Final = "POST /<application>/predict, GET /metrics, GET /health/live, GET /health/ready"
+ENDPOINTS: Final = (
+    "POST /<application>/predict, POST /<application>/update, GET /metrics, GET /health/live, GET /health/ready"
+)
 
 
 class Api:
     """Handles every request of the query frontend's port."""
 
-    def __init__(self, processor: Processor, metrics: Metrics, pages: dict[bytes, Page]) -> None:
+    def __init__(self, processor: Processor, metrics: Metrics, pages: dict[bytes, Page], updater: Updater) -> None:
         """``pages`` are the GET endpoints, by path."""
         self._processor = processor
+        self._updater = updater
         self._metrics = metrics
         self._pages = pages
         self._turns = Turns()
         self._decoders = {kind.value: PredictDecoder(kind) for kind in InputType}
-        self._predict_routes: dict[bytes, Page] = {}
+        self._routes: dict[bytes, Page] = {}
 
     def follow_catalog(self) -> None:
         """Makes the routes anew; to be called after the processor took up another registry."""
@@ -38,13 +43,15 @@ class Api:
         for name, view in self._processor.catalog.apps.items():
             decoder = self._decoders[view.application.input_type]
             endpoint = PredictEndpoint(view, decoder, self._processor, self._metrics, self._turns)
+            update = UpdateEndpoint(view, decoder, self._updater, self._metrics)
             routes[b"/%b/predict" % name.encode()] = routes[b"/%b/predict/" % name.encode()] = endpoint.answer
-        self._predict_routes = routes
+            routes[b"/%b/update" % name.encode()] = routes[b"/%b/update/" % name.encode()] = update.answer
+        self._routes = routes
 
     def handle(self, exchange: Exchange) -> None:
         """Answers, now or later. No exception leaves but those of bugs."""
         try:
-            page = self._predict_routes.get(exchange.path) or self._find(exchange.path, exchange.method)
+            page = self._routes.get(exchange.path) or self._find(exchange.path, exchange.method)
             page(exchange)
         except MethodNotAllowed as error:
             allowed = b"GET, HEAD" if exchange.path in self._pages else b"POST"
@@ -54,7 +61,7 @@ class Api:
 
     def _find(self, raw_path: bytes, method: bytes) -> Page:
         path = unquote_to_bytes(raw_path)
-        route = self._predict_routes.get(path)
+        route = self._routes.get(path)
         if route is not None:
             return route
         page = self._pages.get(path.rstrip(b"/") or b"/")
@@ -66,7 +73,7 @@ class Api:
 
     def _not_found(self, path: bytes) -> str:
         name, _, verb = path[1:].partition(b"/")
-        if name and verb in (b"predict", b"predict/"):
+        if name and verb.removesuffix(b"/") in (b"predict", b"update"):
             known = ", ".join(sorted(self._processor.catalog.apps)[:10]) or "none"
             return f"application '{_text(name)}' does not exist: register it first. Registered are: {known}"
         return f"no endpoint {_text(path)}: there are {ENDPOINTS}"

@@ -162,7 +162,7 @@ def encode_prediction(prediction: Prediction) -> bytes:
         prediction.query_id,
         prediction.output,
         b"false" if reason is None else _why(prediction.explanation, reason),
-        b"" if models is None else _who(prediction.confidence, models),
+        b"" if models is None else _who(prediction.confidence, models, prediction.missing),
     )
 
 
@@ -173,9 +173,13 @@ def _why(explanation: str, reason: str) -> bytes:
     )
 
 
-def _who(confidence: float, models: Sequence[ModelVersion]) -> bytes:
-    names = msgspec.json.encode([str(model) for model in models])
-    return b',"confidence":%b,"models":%b' % (msgspec.json.encode(confidence), names)
+def _who(confidence: float, models: Sequence[ModelVersion], missing: Sequence[ModelVersion]) -> bytes:
+    who = b',"confidence":%b,"models":%b' % (msgspec.json.encode(confidence), _names(models))
+    return who + b',"missing":%b' % _names(missing) if missing else who
+
+
+def _names(models: Sequence[ModelVersion]) -> bytes:
+    return msgspec.json.encode([str(model) for model in models])
 
 
 def encode_predictions(answers: list[bytes]) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 from prometheus_client.exposition import choose_encoder
@@ -28,6 +28,7 @@ EDGES: Final[dict[Unit, tuple[float, ...]]] = {
 }
 """The upper bounds of the buckets that Prometheus sees: 0.25 ms to 16 s, and 1 to 4096 queries."""
 
+N = TypeVar("N", int, float)
 Labels = tuple[str, ...]
 Item = dict[str, dict[str, object]]
 Line = tuple[str, str, dict[str, object]]
@@ -72,6 +73,11 @@ def _of_apps(apps: dict[str, AppSnapshot]) -> Iterator[Metric]:
     yield _counter("clipper_deadline_missed", "Queries whose deadline passed without an output", ("app",), missed)
     cancelled = [((name,), app.cancelled) for name, app in apps.items()]
     yield _counter("clipper_cancelled_queries", "Queries whose client left before the answer", ("app",), cancelled)
+    feedback = _nested({name: app.feedback for name, app in apps.items()})
+    yield _counter("clipper_feedback", "Feedback, by what became of it", ("app", "result"), feedback)
+    weights = {name: next(iter(app.weights.values()), {}) for name, app in apps.items()}
+    trust = _nested(weights)
+    yield _gauge("clipper_policy_weight", "How far everybody's state trusts a model", ("app", "model"), trust)
     latencies = [((name,), app.latency) for name, app in apps.items()]
     yield _histogram("clipper_request_duration_seconds", "From a query's arrival to its answer", ("app",), latencies)
 
@@ -131,7 +137,7 @@ def _by_version(snapshot: Snapshot) -> dict[Labels, ModelSnapshot]:
     }
 
 
-def _nested(counts: dict[str, dict[str, int]]) -> list[tuple[Labels, int]]:
+def _nested(counts: dict[str, dict[str, N]]) -> list[tuple[Labels, N]]:
     return [((outer, inner), count) for outer, inners in counts.items() for inner, count in inners.items()]
 
 
@@ -142,7 +148,7 @@ def _counter(name: str, documentation: str, labels: Labels, samples: Iterable[tu
     return family
 
 
-def _gauge(name: str, documentation: str, labels: Labels, samples: Iterable[tuple[Labels, int]]) -> Metric:
+def _gauge(name: str, documentation: str, labels: Labels, samples: Iterable[tuple[Labels, float]]) -> Metric:
     family = GaugeMetricFamily(name, documentation, labels=labels)
     for values, value in samples:
         family.add_metric(values, value)

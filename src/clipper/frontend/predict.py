@@ -7,6 +7,7 @@ from typing import Final
 
 from clipper.catalog import AppView
 from clipper.errors import BadRequest, ClipperError, JsonError, MethodNotAllowed, UnsupportedMediaType
+from clipper.feedback import check_user
 from clipper.frontend.binary import Media, media_of, read_binary
 from clipper.frontend.codec import PredictDecoder, encode_prediction, encode_predictions
 from clipper.frontend.exchange import Exchange, Pending
@@ -91,13 +92,16 @@ class PredictEndpoint:
     def _ask(self, exchange: Exchange, request: PredictRequest) -> None:
         app, version = self._app, request.version
         models = None if version is None else self._processor.catalog.versions_of(app, version)
+        user = "" if request.user_id is None else check_user(request.user_id)
         if request.is_batch:
-            self._ask_batch(exchange, request.inputs, models)
+            self._ask_batch(exchange, request.inputs, models, user)
             return
         data, arrived = request.inputs[0], exchange.arrived
-        exchange.pending = self._processor.predict(app, data, Reply(exchange), arrived, models)
+        exchange.pending = self._processor.predict(app, data, Reply(exchange), arrived, models, user)
 
-    def _ask_batch(self, exchange: Exchange, inputs: list[bytes], models: tuple[ModelVersion, ...] | None) -> None:
+    def _ask_batch(
+        self, exchange: Exchange, inputs: list[bytes], models: tuple[ModelVersion, ...] | None, user: str
+    ) -> None:
         if not inputs:
             exchange.reply(200, encode_predictions([]))
             return
@@ -108,7 +112,8 @@ class PredictEndpoint:
                 if position and position % BATCH_STEP == 0:
                     yield
                 place = Place(answer, position)
-                answer.queries.append(self._processor.predict(self._app, data, place, exchange.arrived, models))
+                query = self._processor.predict(self._app, data, place, exchange.arrived, models, user)
+                answer.queries.append(query)
 
         if len(inputs) > BATCH_STEP:
             self._turns.add(exchange, ask())

@@ -4,41 +4,34 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
 from clipper.errors import StoreError
-from clipper.processor import QueryIds
+from clipper.frontend.store_thread import StoreThread
+from clipper.query_ids import QueryIds
 from clipper.store.base import LEASE_SECONDS, Store
 from clipper.types import Registry, Replica
 
 log = logging.getLogger(__name__)
 
-LOOK_SECONDS = 0.05
-"""How often the store is asked whether anything changed: SQLite has no way to tell other processes by itself. One
-look takes some microseconds, so that this is about a thousandth of a core."""
-
 
 class RegistryFeed:
-    """The store in a thread of its own, on behalf of the event loop. What is known is served on without it."""
+    """The registry's store, on behalf of the event loop. What is known is served on without it."""
 
-    def __init__(self, store: Store, frontend: str, apply: Callable[[Registry], None]) -> None:
+    def __init__(self, store: Store, frontend: str, apply: Callable[[Registry], None], thread: StoreThread) -> None:
         """``apply`` is called, on the loop, with each new registry."""
         self._store = store
         self._frontend = frontend
         self._apply = apply
         self._loop = asyncio.get_running_loop()
-        self._thread = threading.Thread(target=self._work, name="store", daemon=True)
-        self._wake = threading.Event()
+        self._thread = thread
         self._wanted_ids: deque[Callable[[int], None]] = deque()
         self._replicas: Sequence[Replica] = ()
         self._revision = 0
         self._reported = False
         self._report_again = 0.0
-        self._stopping = False
-        self._stopped = asyncio.Event()
         self.store_up = True
 
     # -- on the loop -----------------------------------------------------------------------------------------------
@@ -52,42 +45,35 @@ class RegistryFeed:
         return [replica for replica in self._store.replicas() if replica.frontend == self._frontend]
 
     def start(self) -> None:
-        """Takes up the registry as it is, and from now on each change within ``LOOK_SECONDS``."""
+        """Takes up the registry as it is, and from now on each change soon after it was committed."""
         self._take_up(self._store.read())
-        self._thread.start()
 
     def reserve_more(self, then: Callable[[int], None]) -> None:
         """Reserves another block in the background; ``then`` is called on the loop once it is there."""
         self._wanted_ids.append(then)
-        self._wake.set()
+        self._thread.wake()
 
     def report(self, replicas: Sequence[Replica]) -> None:
         """Has the store told, at once, which containers are connected."""
         self._replicas = replicas
         self._reported = False
-        self._wake.set()
-
-    async def stop(self) -> None:
-        """Lets go of the store. The last report holds for its time: a successor sees which containers to expect."""
-        self._stopping = True
-        self._wake.set()
-        await self._stopped.wait()
+        self._thread.wake()
 
     def _take_up(self, registry: Registry) -> None:
         self._apply(registry)
         self._revision = registry.revision
         self._reported = False
-        self._wake.set()
+        self._thread.wake()
 
     # -- on the thread ---------------------------------------------------------------------------------------------
 
-    def _work(self) -> None:
-        while not self._stopping:
-            self._wake.wait(LOOK_SECONDS)
-            self._wake.clear()
-            self._attempt(self._look)
-        self._store.close()
-        self._loop.call_soon_threadsafe(self._stopped.set)
+    def look(self) -> None:
+        """As ``clipper.frontend.store_thread.Looker``."""
+        self._attempt(self._look)
+
+    def close(self) -> None:
+        """The last report holds for its time: a successor sees which containers to expect."""
+        self._attempt(self._store.close)
 
     def _look(self) -> None:
         if self._store.changed():

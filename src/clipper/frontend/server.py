@@ -20,16 +20,22 @@ from clipper.execution.cache import PredictionCache
 from clipper.execution.executor import Executor
 from clipper.frontend.api import Api
 from clipper.frontend.http import HttpServer, Limits
+from clipper.frontend.journal_feed import JournalFeed
 from clipper.frontend.pages import Pages
 from clipper.frontend.peers import MetricsPeers
 from clipper.frontend.registry_feed import RegistryFeed
 from clipper.frontend.replicas import ConnectedReplicas
+from clipper.frontend.store_thread import StoreThread
 from clipper.metrics import Metrics
 from clipper.process import collect_garbage_rarely, die_with_parent, log_to_stderr
-from clipper.processor import Processor, QueryIds
+from clipper.processor import Processor
+from clipper.query_ids import QueryIds
 from clipper.rpc.listener import Listener
+from clipper.store.journal import journal_path, wall_clock
 from clipper.store.sqlite import SqliteStore
+from clipper.store.sqlite_journal import SqliteJournal
 from clipper.types import Registry
+from clipper.updater import Updater
 
 log = logging.getLogger("clipper.frontend.server")
 
@@ -58,12 +64,16 @@ class QueryFrontend:
         self._metrics = metrics = Metrics(time.monotonic, config.frontend, installed_version("clipper-serving"))
         cache = PredictionCache(config.cache_bytes)
         self._executor = Executor(cache, config.queue_limit, metrics, self)
-        self._feed = RegistryFeed(SqliteStore(config.store), config.frontend, self._take_up)
+        self._stores = StoreThread()
+        self._feed = RegistryFeed(SqliteStore(config.store), config.frontend, self._take_up, self._stores)
         ids = QueryIds(self._feed.reserve_more, self._feed.reserve_query_ids())
-        self._processor = Processor(Catalog(), self._executor, ids, LoopClock(loop), metrics)
+        self._journal = JournalFeed(SqliteJournal(journal_path(config.store)), self._note_feedback, self._stores)
+        states, decisions = self._journal.states, self._journal.decisions
+        self._processor = Processor(Catalog(), self._executor, ids, LoopClock(loop), metrics, states, decisions)
         self._peers = MetricsPeers(config.metrics_sockets)
         self._pages = Pages(metrics, self._peers, self._feed)
-        self._api = Api(self._processor, metrics, self._pages.table())
+        updater = Updater(self._processor, decisions, self._journal, wall_clock)
+        self._api = Api(self._processor, metrics, self._pages.table(), updater)
         self._http = HttpServer(self._api.handle, _limits(config), loop, metrics.process.statuses)
         self._replicas = ConnectedReplicas(self._executor, config.frontend, self._feed.report)
         self._listener = Listener(self._replicas)
@@ -75,6 +85,10 @@ class QueryFrontend:
         """Serves until ``stop`` is set, then drains: every query accepted is answered before this returns."""
         expected = self._feed.predecessors_replicas()
         self._feed.start()
+        self._journal.start()
+        for each in (self._feed, self._journal):
+            self._stores.add(each)
+        self._stores.start()
         await self._listen_for_containers()
         await self._peers.start(self._metrics.snapshot)
         await self._replicas.reunite(expected, REUNION_SECONDS)
@@ -85,7 +99,8 @@ class QueryFrontend:
         await stop.wait()
         await self._drain(server)
         await self._peers.stop()
-        await self._feed.stop()
+        self._journal.finish()
+        await self._stores.stop()
         self._listener.close()
 
     async def _listen_for_containers(self) -> None:
@@ -118,7 +133,11 @@ class QueryFrontend:
     def _take_up(self, registry: Registry) -> None:
         self._processor.apply(registry)
         self._api.follow_catalog()
+        self._journal.registry_changed()
         log.info("registry revision %d: %d applications", registry.revision, len(registry.applications))
+
+    def _note_feedback(self) -> None:
+        self._processor.note_feedback()
 
 
 def _limits(config: Config) -> Limits:

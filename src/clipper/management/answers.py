@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import groupby
+from typing import cast
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, JsonValue
 
-from clipper.errors import NotFound
 from clipper.types import Application, Model, Registry, Replica
 
 
@@ -30,9 +30,12 @@ class ApplicationAnswer(BaseModel):
     default_output: str
     latency_slo_micros: int
     linked_models: list[str]
+    shadow_models: list[str]
     selection_policy: str
+    policy_params: dict[str, JsonValue]
     confidence_threshold: float
     loss: str
+    loss_scale: float
 
 
 class ModelAnswer(BaseModel):
@@ -59,6 +62,30 @@ class ContainerAnswer(BaseModel):
     frontends: list[str]
 
 
+class ScoreAnswer(BaseModel):
+    count: int
+    mean_loss: float
+
+
+class SelectionStateAnswer(BaseModel):
+    """What an application has learned; of a user, if there is a `user_id`. `state` is what its policy keeps."""
+
+    app_name: str
+    policy: str
+    params: dict[str, JsonValue]
+    user_id: str | None
+    epoch: int
+    feedbacks: int
+    weights: dict[str, float]
+    scores: dict[str, ScoreAnswer]
+    state: JsonValue
+
+
+class PromotionAnswer(BaseModel):
+    app_name: str
+    model_name: str
+
+
 def describe_application(registry: Registry, application: Application) -> ApplicationAnswer:
     return ApplicationAnswer(
         name=application.name,
@@ -66,9 +93,12 @@ def describe_application(registry: Registry, application: Application) -> Applic
         default_output=application.default_output,
         latency_slo_micros=application.latency_slo_micros,
         linked_models=list(registry.links.get(application.name, ())),
+        shadow_models=list(registry.shadows.get(application.name, ())),
         selection_policy=application.selection_policy,
+        policy_params=cast(dict[str, JsonValue], application.policy_params),
         confidence_threshold=application.confidence_threshold,
         loss=application.loss,
+        loss_scale=application.loss_scale,
     )
 
 
@@ -95,19 +125,6 @@ def describe_containers(replicas: Iterable[Replica]) -> list[ContainerAnswer]:
 
 def name_container(container: ContainerAnswer) -> str:
     return f"{container.model_id}:{container.model_replica_id}"
-
-
-def linked_models(registry: Registry, app_name: str) -> list[str]:
-    if app_name not in registry.applications:
-        raise NotFound(f"No application with name '{app_name}' exists.")
-    return list(registry.links.get(app_name, ()))
-
-
-def selection_state(registry: Registry, app_name: str) -> str:
-    """What an application answers while it has learned nothing: its default output."""
-    if app_name not in registry.applications:
-        raise NotFound(f"No application with name '{app_name}' exists.")
-    return registry.applications[app_name].default_output
 
 
 def _describe_container(reports: list[Replica]) -> ContainerAnswer:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Final
 
 from clipper.errors import BadRequest
 from clipper.rpc.wire import parse_input_type
+from clipper.selection.losses import LOSSES
+from clipper.selection.policies import make_policy
+from clipper.selection.policy import SelectionPolicy
 from clipper.types import Application, Model
 
 MAX_NAME: Final = 128
@@ -17,10 +21,6 @@ LEARN_BATCH_SIZE: Final = -1
 LEARN_DELAY: Final = -1
 MAX_DELAY_MICROS: Final = MAX_SLO_MICROS
 BATCHING: Final = ("aimd", "quantile")
-LOSSES: Final = ("zero_one", "absolute", "squared")
-SELECTION_POLICIES: Final = ("single", "majority_vote")
-ENSEMBLE_POLICIES: Final = ("majority_vote",)
-"""Those that ask several models."""
 
 # An application's name is the first segment of its path, beside those of the query frontend itself.
 RESERVED_NAMES: Final = frozenset({"admin", "metrics", "health", "v2", "docs", "openapi.json"})
@@ -37,7 +37,7 @@ def canonical_input_type(text: str) -> str:
 
 
 def check_application(application: Application) -> None:
-    """Everything of an application but its input type."""
+    """Everything of an application, whose input type is canonical."""
     _check_application_name(application.name)
     if len(application.default_output.encode()) > MAX_DEFAULT_OUTPUT:
         raise BadRequest(f"default_output is longer than {MAX_DEFAULT_OUTPUT} bytes: give a shorter one")
@@ -46,7 +46,30 @@ def check_application(application: Application) -> None:
             f"latency_slo_micros is {application.latency_slo_micros}: "
             f"it must be from 1 to {MAX_SLO_MICROS} microseconds (an hour)"
         )
-    _check_selection(application)
+    check_selection(application)
+
+
+def check_selection(application: Application) -> None:
+    """The policy of an application with its parameters, the threshold and the loss."""
+    if not 0 <= application.confidence_threshold <= 1:
+        raise BadRequest(f"confidence_threshold is {application.confidence_threshold}: it must be from 0 to 1")
+    if application.loss not in LOSSES:
+        raise BadRequest(f"Unknown loss '{application.loss}': choose one of {', '.join(LOSSES)}")
+    if not 0 < application.loss_scale < math.inf:
+        raise BadRequest(
+            f"loss_scale is {application.loss_scale}: it must be more than 0, the error of a number whose loss is 1"
+        )
+    policy_of(application)
+
+
+def policy_of(application: Application) -> SelectionPolicy:
+    return make_policy(
+        application.selection_policy,
+        application.policy_params,
+        application.loss,
+        application.loss_scale,
+        application.input_type,
+    )
 
 
 def check_model(model: Model) -> None:
@@ -84,18 +107,6 @@ def _check_application_name(name: str) -> None:
         raise BadRequest(
             f"Invalid application name supplied: {name}. Clipper itself answers at /{name}: choose another"
         )
-
-
-def _check_selection(application: Application) -> None:
-    policy = application.selection_policy
-    if policy not in SELECTION_POLICIES:
-        raise BadRequest(f"Unknown selection_policy '{policy}': choose one of {', '.join(SELECTION_POLICIES)}")
-    if application.policy_params:
-        raise BadRequest(f"The selection policy '{policy}' takes no policy_params: leave them out")
-    if not 0 <= application.confidence_threshold <= 1:
-        raise BadRequest(f"confidence_threshold is {application.confidence_threshold}: it must be from 0 to 1")
-    if application.loss not in LOSSES:
-        raise BadRequest(f"Unknown loss '{application.loss}': choose one of {', '.join(LOSSES)}")
 
 
 def _check_path_segment(what: str, value: str) -> None:

@@ -139,8 +139,10 @@ async def answer_http_exception(request: Request, error: Exception) -> Response:
 
 
 async def answer_validation_error(request: Request, error: Exception) -> Response:
-    """A body that is no JSON, or not of the shape that the endpoint reads."""
+    """A body that is no JSON, or not of the shape that the endpoint reads; or such a query string."""
     assert isinstance(error, RequestValidationError)
+    if all(problem["loc"][0] == "query" for problem in error.errors()):
+        return to_response(BadRequest(f"the query string: {'; '.join(map(_explain, error.errors()))}"))
     return to_response(_json_error(request, "; ".join(map(_explain, error.errors()))))
 
 

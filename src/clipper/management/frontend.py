@@ -6,6 +6,7 @@ the store, and query frontends learn of it from there.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
@@ -25,24 +26,33 @@ from clipper.management import edge
 from clipper.management.connection import Connection
 from clipper.management.registrar import Registrar
 from clipper.management.routes import ERRORS, Desk, router
+from clipper.management.routes_feedback import router as feedback_router
+from clipper.management.routes_selection import router as selection_router
+from clipper.management.turns import Turns
 from clipper.store.base import Store
+from clipper.store.journal import Journal, journal_path
 from clipper.store.sqlite import SqliteStore
+from clipper.store.sqlite_journal import SqliteJournal
 
 logger: Final = logging.getLogger("clipper.management.frontend")  # also as __main__
 
 
-def create_app(store: Store, *, body_limit: int = 33_554_432, body_timeout: float = 300.0) -> FastAPI:
-    """The ASGI application on ``store``, of which it is the only user.
+def create_app(
+    store: Store, journal: Journal, *, body_limit: int = 33_554_432, body_timeout: float = 300.0
+) -> FastAPI:
+    """The ASGI application on ``store`` and ``journal``, of which it is the only user.
 
     ``body_limit`` is the most bytes of a request's body, ``body_timeout`` the seconds that it may take to arrive.
     """
     app = FastAPI(
         title="Clipper management",
-        description="Registers applications and models, and links them.",
+        description="Registers applications and models, links them, and tells what was learned of feedback.",
         redirect_slashes=False,
     )
     app.state.registrar = Registrar(store)
-    app.include_router(router)
+    app.state.archive = Turns(journal)
+    for each in (router, selection_router, feedback_router):
+        app.include_router(each)
     app.get("/health/live", tags=["health"])(live)
     app.get("/health/ready", tags=["health"], responses=ERRORS)(ready)
     app.add_exception_handler(ClipperError, edge.answer_clipper_error)
@@ -82,14 +92,13 @@ def serve(config: Config) -> None:
     """Raises ConfigError or StoreError if the port can't be had or the store not opened."""
     if not config.store:
         raise ConfigError("no store is given: name its file with --store or CLIPPER_STORE")
-    store = SqliteStore(config.store)
-    try:
-        with bind(config.host, config.management_port) as listener:
-            logger.info("listening on http://%s:%d with the store %s", *listener.getsockname()[:2], config.store)
-            app = create_app(store, body_limit=config.body_limit, body_timeout=config.content_timeout)
-            uvicorn.Server(_settings(app, config)).run(sockets=[listener])
-    finally:
-        store.close()
+    with contextlib.ExitStack() as opened:
+        store = opened.enter_context(contextlib.closing(SqliteStore(config.store)))
+        journal = opened.enter_context(contextlib.closing(SqliteJournal(journal_path(config.store))))
+        listener = opened.enter_context(bind(config.host, config.management_port))
+        logger.info("listening on http://%s:%d with the store %s", *listener.getsockname()[:2], config.store)
+        app = create_app(store, journal, body_limit=config.body_limit, body_timeout=config.content_timeout)
+        uvicorn.Server(_settings(app, config)).run(sockets=[listener])
 
 
 def bind(host: str, port: int) -> socket.socket:

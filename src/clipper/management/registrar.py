@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Final
 
-from clipper.errors import StoreConflict, Unavailable
+from clipper.errors import StoreConflict
+from clipper.management.turns import WAIT_SECONDS, Turns
 from clipper.store.base import Store
 from clipper.types import Registry, Replica
 
 logger: Final = logging.getLogger(__name__)
 
 ATTEMPTS: Final = 5
-WAIT_SECONDS: Final = 30.0
 FOLLOW_SECONDS: Final = 0.5
 """How long an answer waits for the frontends to serve what was committed. They take a tenth of that; the bound is for
 one that was killed and has not come back."""
@@ -30,16 +29,14 @@ class Registrar:
     """
 
     def __init__(self, store: Store, wait: float = WAIT_SECONDS) -> None:
-        self._store = store
-        self._wait = wait
-        self._lock = threading.Lock()
+        self._turns = Turns(store, wait)
 
     def read(self) -> Registry:
-        with self._turn() as store:
+        with self._turns.take() as store:
             return store.read()
 
     def replicas(self) -> list[Replica]:
-        with self._turn() as store:
+        with self._turns.take() as store:
             return store.replicas()
 
     def apply(self, rule: Callable[[Registry], Registry]) -> None:
@@ -52,7 +49,7 @@ class Registrar:
             ClipperError: what ``rule`` raises.
         """
         for _ in range(ATTEMPTS):
-            with self._turn() as store, contextlib.suppress(StoreConflict):
+            with self._turns.take() as store, contextlib.suppress(StoreConflict):
                 before = store.read()
                 store.commit(before, rule(before))
                 break
@@ -63,18 +60,9 @@ class Registrar:
     def _wait_for_frontends(self, revision: int) -> None:
         deadline = time.monotonic() + FOLLOW_SECONDS
         while time.monotonic() < deadline:
-            with self._turn() as store:
+            with self._turns.take() as store:
                 behind = [name for name, served in store.frontends().items() if served < revision]
             if not behind:
                 return
             time.sleep(_PAUSE)
         logger.warning("%s did not take up registry revision %d yet", ", ".join(behind), revision)
-
-    @contextlib.contextmanager
-    def _turn(self) -> Iterator[Store]:
-        if not self._lock.acquire(timeout=self._wait):
-            raise Unavailable(f"the store did not get to this request in {self._wait:g} s: see its disk, try again")
-        try:
-            yield self._store
-        finally:
-            self._lock.release()

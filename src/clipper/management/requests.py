@@ -7,6 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from clipper.management.checks import MAX_DEFAULT_OUTPUT
 from clipper.types import Application, Model
 
+MAX_PAGE = 10_000
+
 
 class Body(BaseModel):
     """A JSON object that has these fields and no others; nothing is converted, and strings are whole Unicode."""
@@ -24,6 +26,7 @@ class AddApp(Body):
     policy_params: dict[str, JsonValue] = Field({}, examples=[{}])
     confidence_threshold: float = Field(0.0, examples=[0.0])
     loss: str = Field("zero_one", examples=["zero_one"])
+    loss_scale: float = Field(1.0, examples=[1.0], description="the error of a number whose loss is 1")
 
     def application(self) -> Application:
         return Application(**self.model_dump())
@@ -36,6 +39,10 @@ class AppName(Body):
 class Links(Body):
     app_name: str = Field(examples=["hello-world"])
     model_names: list[str] = Field(examples=[["sum-model"]])
+
+
+class NewLinks(Links):
+    shadow: bool = Field(False, examples=[False], description="asked and scored, but never answered from")
 
 
 class AddModel(Body):
@@ -97,3 +104,42 @@ class LinkedModels(Body):
 class State(Body):
     app_name: str = Field(examples=["hello-world"])
     uid: int | str = Field(examples=[0])
+
+
+class SelectionPolicy(Body):
+    app_name: str = Field(examples=["hello-world"])
+    policy: str = Field(examples=["single"])
+    params: dict[str, JsonValue] = Field({}, examples=[{}], description="what is not given has its default")
+    confidence_threshold: float | None = Field(None, examples=[0.6], description="stays as it is, if not given")
+    loss: str | None = Field(None, examples=["zero_one"], description="stays as it is, if not given")
+    loss_scale: float | None = Field(None, examples=[1.0], description="stays as it is, if not given")
+
+    def changes(self) -> dict[str, object]:
+        """Fields of ``Application``: the policy and its parameters, and of the other three those that are given."""
+        given = self.model_dump(include={"confidence_threshold", "loss", "loss_scale"}, exclude_none=True)
+        return {"selection_policy": self.policy, "policy_params": self.params, **given}
+
+
+class Promotion(Body):
+    app_name: str = Field(examples=["hello-world"])
+    model_name: str | None = Field(None, examples=["sum-model"], description="the best one, if not given")
+
+
+class SelectionState(Body):
+    app_name: str = Field(examples=["hello-world"])
+    user_id: int | str | None = Field(None, examples=["user-17"], description="everybody's state, if not given")
+
+
+class ForgottenUser(Body):
+    user_id: int | str = Field(examples=["user-17"])
+    app_name: str | None = Field(None, examples=["hello-world"], description="every application, if not given")
+
+
+class FeedbackPage(BaseModel):
+    """A query string."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    app_name: str = Field(examples=["hello-world"], max_length=MAX_DEFAULT_OUTPUT)
+    after: int = Field(0, ge=0, lt=1 << 63, description="the position of the last line of the page before")
+    limit: int = Field(MAX_PAGE, ge=1, le=MAX_PAGE, description="the most lines of this page")

@@ -9,10 +9,13 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import PlainTextResponse
 
-from clipper.management import answers, requests, rules
+from clipper.errors import StoreError
+from clipper.management import answers, requests, rules, rules_links
 from clipper.management.answers import ApplicationAnswer, ContainerAnswer, ErrorAnswer, ModelAnswer, Unknown
 from clipper.management.checks import canonical_input_type
 from clipper.management.registrar import Registrar
+from clipper.management.turns import Turns
+from clipper.store.journal import Journal
 from clipper.types import ModelVersion, Registry
 
 logger: Final = logging.getLogger(__name__)
@@ -30,7 +33,13 @@ async def get_registrar(request: Request) -> Registrar:
     return registrar
 
 
+async def get_archive(request: Request) -> Turns[Journal]:
+    archive: Turns[Journal] = request.app.state.archive
+    return archive
+
+
 Desk = Annotated[Registrar, Depends(get_registrar)]
+Archive = Annotated[Turns[Journal], Depends(get_archive)]
 
 
 def text(example: str) -> dict[str, Any]:
@@ -62,31 +71,43 @@ def add_app(body: requests.AddApp, registrar: Desk) -> str:
 
 
 @router.post("/delete_app", **text("Successfully deleted application with name 'hello-world'"))
-def delete_app(body: requests.AppName, registrar: Desk) -> str:
-    """Unregisters an application and its links."""
-    return commit(
+def delete_app(body: requests.AppName, registrar: Desk, archive: Archive) -> str:
+    """Unregisters an application and its links, and deletes its feedback and what was learned of it."""
+    message = commit(
         registrar,
         lambda registry: rules.delete_app(registry, body.name),
         f"Successfully deleted application with name '{body.name}'",
     )
+    try:
+        with archive.take() as journal:
+            journal.forget_app(body.name)
+    except StoreError as error:
+        raise StoreError(
+            f"application '{body.name}' is deleted, but its feedback is not ({error.cause}): register it once more, "
+            "and delete it again"
+        ) from error
+    return message
 
 
 @router.post(
     "/add_model_links", **text("Successfully linked model with name 'sum-model' to application 'hello-world'")
 )
-def add_model_links(body: requests.Links, registrar: Desk) -> str:
-    """Lets an application ask a model: the version that is current at the time."""
+def add_model_links(body: requests.NewLinks, registrar: Desk) -> str:
+    """Lets an application ask a model: the version that is current at the time.
+
+    A `shadow` is asked and scored beside those that answer, and never answered from.
+    """
     return commit(
         registrar,
-        lambda registry: rules.add_model_links(registry, body.app_name, body.model_names),
+        lambda registry: rules_links.add_model_links(registry, body.app_name, body.model_names, body.shadow),
         f"Successfully linked model with name '{', '.join(body.model_names)}' to application '{body.app_name}'",
     )
 
 
 @router.post("/delete_model_links", **text("Success!"))
 def delete_model_links(body: requests.Links, registrar: Desk) -> str:
-    """Removes links of an application to models: all that are named, or none."""
-    registrar.apply(lambda registry: rules.delete_model_links(registry, body.app_name, body.model_names))
+    """Removes links of an application to models, shadows or not: all that are named, or none."""
+    registrar.apply(lambda registry: rules_links.delete_model_links(registry, body.app_name, body.model_names))
     logger.info("Successfully unlinked %s from application '%s'", body.model_names, body.app_name)
     return "Success!"
 
@@ -158,8 +179,9 @@ def get_application(body: requests.AppName, registrar: Desk) -> ApplicationAnswe
 
 @router.post("/get_linked_models")
 def get_linked_models(body: requests.LinkedModels, registrar: Desk) -> list[str]:
-    """The names of the models that an application is linked to."""
-    return answers.linked_models(registrar.read(), body.app_name)
+    """The names of the models that an application is linked to, without its shadows."""
+    registry = registrar.read()
+    return list(registry.links.get(rules.find_application(registry, body.app_name).name, ()))
 
 
 @router.post("/get_all_models")
@@ -194,9 +216,3 @@ def get_container(body: requests.Container, registrar: Desk) -> ContainerAnswer 
         if (each.model_name, each.model_version, each.model_replica_id) == wanted:
             return each
     return Unknown()
-
-
-@router.post("/get_state", **text("-1.0"))
-def get_state(body: requests.State, registrar: Desk) -> str:
-    """What the application answers a user before it has learned anything: its default output."""
-    return answers.selection_state(registrar.read(), body.app_name)

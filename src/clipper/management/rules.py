@@ -1,4 +1,4 @@
-"""What may be registered: pure functions from one registry to the next, or to the error that forbids it.
+"""Applications and models that may be registered: pure functions from one registry to the next, or to an error.
 
 Errors raised are BadRequest (the request contradicts itself or what is registered), NotFound (something it names is
 not there) and Conflict (it is there already).
@@ -6,18 +6,13 @@ not there) and Conflict (it is there already).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TypeVar
 
 from msgspec.structs import replace
 
 from clipper.errors import BadRequest, Conflict, NotFound
-from clipper.management.checks import (
-    ENSEMBLE_POLICIES,
-    canonical_input_type,
-    check_application,
-    check_model,
-)
+from clipper.management.checks import canonical_input_type, check_application, check_model
 from clipper.types import Application, Model, ModelVersion, Registry
 
 K = TypeVar("K")
@@ -25,8 +20,12 @@ V = TypeVar("V")
 
 
 def add_app(registry: Registry, application: Application) -> Registry:
-    """Registers an application; its ``input_type`` may be an alias."""
-    application = replace(application, input_type=canonical_input_type(application.input_type))
+    """Registers an application; its ``input_type`` may be an alias.
+
+    The record's ``policy_epoch`` is the revision that the store gives to the registry returned.
+    """
+    input_type = canonical_input_type(application.input_type)
+    application = replace(application, input_type=input_type, policy_epoch=registry.revision + 1)
     check_application(application)
     if application.name in registry.applications:
         raise Conflict(f"application '{application.name}' already exists")
@@ -34,35 +33,15 @@ def add_app(registry: Registry, application: Application) -> Registry:
 
 
 def delete_app(registry: Registry, name: str) -> Registry:
-    """Removes an application and its links; models stay."""
+    """Removes an application, its links and its shadows; models stay."""
     if name not in registry.applications:
         raise NotFound(f"Application '{name}' does not exist")
-    return replace(registry, applications=_without(registry.applications, name), links=_without(registry.links, name))
-
-
-def add_model_links(registry: Registry, app_name: str, model_names: Sequence[str]) -> Registry:
-    """Lets an application ask the current versions of models, of which it must have the input type."""
-    application = registry.applications.get(app_name)
-    if application is None:
-        raise NotFound(f"No app with name '{app_name}' exists.")
-    for model_name in model_names:
-        _check_linkable(registry, application, model_name)
-    linked = registry.links.get(app_name, ())
-    _check_room(application, linked, model_names)
-    return replace(registry, links={**registry.links, app_name: (*linked, *model_names)})
-
-
-def delete_model_links(registry: Registry, app_name: str, model_names: Sequence[str]) -> Registry:
-    """Removes all of the links, or none if one of them is not there."""
-    if app_name not in registry.applications:
-        raise NotFound(f"No app with name {app_name} exists.")
-    linked = registry.links.get(app_name, ())
-    for model_name in model_names:
-        if model_name not in linked:
-            raise NotFound(f"Cannot remove nonexistent link between app {app_name} and model {model_name}")
-    kept = tuple(name for name in linked if name not in model_names)
-    others = _without(registry.links, app_name)
-    return replace(registry, links={**others, app_name: kept} if kept else others)
+    return replace(
+        registry,
+        applications=without(registry.applications, name),
+        links=without(registry.links, name),
+        shadows=without(registry.shadows, name),
+    )
 
 
 def add_model(registry: Registry, model: Model) -> Registry:
@@ -103,7 +82,7 @@ def set_batching(
     """
     if not changes:
         raise BadRequest("Nothing to set: give batch_size, batching or batch_delay_micros")
-    model = _find_model(registry, model_name, model_version)
+    model = find_model(registry, model_name, model_version)
     changed = replace(model, **changes)
     check_model(changed)
     return replace(registry, models={**registry.models, model.id: changed})
@@ -120,8 +99,8 @@ def delete_versioned_model(registry: Registry, model_name: str, model_version: s
         raise NotFound(f"model with name '{model_name}' and version '{model_version}' does not exist")
     current = registry.current_versions
     if current.get(model_name) == model_version:
-        current = _without(current, model_name)
-    return replace(registry, models=_without(registry.models, deleted), current_versions=current)
+        current = without(current, model_name)
+    return replace(registry, models=without(registry.models, deleted), current_versions=current)
 
 
 def current_model(registry: Registry, model_name: str) -> Model | None:
@@ -130,7 +109,13 @@ def current_model(registry: Registry, model_name: str) -> Model | None:
     return None if version is None else registry.models.get(ModelVersion(model_name, version))
 
 
-def _find_model(registry: Registry, model_name: str, model_version: str | None) -> Model:
+def find_application(registry: Registry, app_name: str) -> Application:
+    if app_name not in registry.applications:
+        raise NotFound(f"No application with name '{app_name}' exists.")
+    return registry.applications[app_name]
+
+
+def find_model(registry: Registry, model_name: str, model_version: str | None) -> Model:
     """A version of a model: the current one, if None."""
     if not _has_versions(registry, model_name):
         raise NotFound(f"No model with name '{model_name}' exists.")
@@ -147,49 +132,10 @@ def _find_model(registry: Registry, model_name: str, model_version: str | None) 
     return current
 
 
-def _check_linkable(registry: Registry, application: Application, model_name: str) -> None:
-    model = _find_model(registry, model_name, None)
-    if model.input_type != application.input_type:
-        raise BadRequest(
-            f"Model with name '{model_name}' has incompatible input_type '{model.input_type}'. "
-            f"Requested app to link to has input_type '{application.input_type}'."
-        )
-
-
-def _check_room(application: Application, linked: Sequence[str], added: Sequence[str]) -> None:
-    """A model has one link to an application, and the policy 'single' has room for one link, as it asks one model."""
-    app_name = application.name
-    if not added:
-        raise BadRequest(
-            f"Please provide the name of the model that you want to link to the application '{app_name}'"
-        )
-    is_ensemble = application.selection_policy in ENSEMBLE_POLICIES
-    if len(added) > 1 and not is_ensemble:
-        raise BadRequest(
-            "Applications must be linked with at most one model. "
-            f"Attempted to add links to {len(added)} models. Link one of them{_OR_COMBINE}"
-        )
-    for position, name in enumerate(added):
-        if name in linked:
-            raise Conflict(f"The model with name '{name}' is already linked to '{app_name}'")
-        if name in added[:position]:
-            raise BadRequest(f"The model with name '{name}' is named twice: name it once")
-    if linked and not is_ensemble:
-        raise Conflict(
-            f"A model with name {linked[0]} is already linked to '{app_name}'. Unlink that one first{_OR_COMBINE}"
-        )
-
-
-_OR_COMBINE = (
-    ", or use an application whose selection policy combines several models: "
-    f"register it with selection_policy {' or '.join(ENSEMBLE_POLICIES)}."
-)
-
-
 def _check_linked_apps(registry: Registry, model: Model) -> None:
-    for app_name, linked in registry.links.items():
+    for app_name, names in (*registry.links.items(), *registry.shadows.items()):
         app_type = registry.applications[app_name].input_type
-        if model.name in linked and app_type != model.input_type:
+        if model.name in names and app_type != model.input_type:
             raise BadRequest(
                 f"Model with name '{model.name}' is already linked to app '{app_name}' using input type "
                 f"'{app_type}'. The input type you provided for a new version of the model, '{model.input_type}', "
@@ -201,5 +147,5 @@ def _has_versions(registry: Registry, model_name: str) -> bool:
     return any(model.name == model_name for model in registry.models)
 
 
-def _without(mapping: Mapping[K, V], key: K) -> dict[K, V]:
+def without(mapping: Mapping[K, V], key: K) -> dict[K, V]:
     return {each: value for each, value in mapping.items() if each != key}

@@ -13,16 +13,20 @@ from contextlib import asynccontextmanager
 import pytest
 
 from clipper.catalog import Catalog
+from clipper.decisions import Decisions
 from clipper.execution.cache import PredictionCache
 from clipper.execution.executor import Executor
 from clipper.execution.replica import Replica
 from clipper.frontend.api import Api
 from clipper.frontend.predict import BATCH_STEP, LONG_BODY
 from clipper.metrics import Metrics
-from clipper.processor import Processor, QueryIds
+from clipper.processor import Processor
+from clipper.query_ids import QueryIds
 from clipper.rpc.wire import InputType, Outcomes
 from clipper.types import Application, Model, ModelVersion, Registry
+from clipper.updater import Updater
 from tests.clipper.frontend.http_harness import Client, Response, Served, run, serving, until
+from tests.clipper.house import WALL, VirtualDesk
 
 KINDS = [kind.value for kind in InputType]
 
@@ -48,9 +52,13 @@ class House:
         self.metrics = Metrics(time.monotonic)
         self.executor = Executor(PredictionCache(1 << 20), 200_000, self.metrics, self)
         ids = QueryIds(lambda then: None, 0)
-        self.processor = Processor(Catalog(), self.executor, ids, self, self.metrics)
+        self.desk = VirtualDesk()
+        decisions = Decisions(lambda: None, lambda: WALL)
+        states = self.desk.states
+        self.processor = Processor(Catalog(), self.executor, ids, self, self.metrics, states, decisions)
         self.processor.apply(registry())
-        self.api = Api(self.processor, self.metrics, {})
+        updater = Updater(self.processor, decisions, self.desk, lambda: WALL)
+        self.api = Api(self.processor, self.metrics, {}, updater)
         self.api.follow_catalog()
         self.models = {kind: StandIn(self, kind) for kind in KINDS}
 

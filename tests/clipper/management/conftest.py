@@ -16,6 +16,7 @@ from fastapi import FastAPI
 
 from clipper.management.frontend import create_app
 from clipper.store.sqlite import SqliteStore
+from clipper.store.sqlite_journal import SqliteJournal
 
 BODY_LIMIT = 10_000
 SECONDS = 30
@@ -53,8 +54,15 @@ def store(tmp_path) -> Iterator[SqliteStore]:
 
 
 @pytest.fixture
-def client(store) -> Client:
-    return Client(create_app(store, body_limit=BODY_LIMIT))
+def journal(tmp_path) -> Iterator[SqliteJournal]:
+    opened = SqliteJournal(tmp_path / "store.sqlite.journal")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def client(store, journal) -> Client:
+    return Client(create_app(store, journal, body_limit=BODY_LIMIT))
 
 
 @pytest.fixture

@@ -5,7 +5,14 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from clipper.errors import BadRequest
-from clipper.management.checks import RESERVED_NAMES, canonical_input_type, check_application, check_model
+from clipper.management.checks import (
+    RESERVED_NAMES,
+    canonical_input_type,
+    check_application,
+    check_model,
+    policy_of,
+)
+from clipper.selection.policies import POLICY_NAMES
 from clipper.types import Application, Model
 
 
@@ -78,16 +85,26 @@ def test_bad_confidence_threshold(threshold):
 
 
 def test_bad_selection():
-    with pytest.raises(BadRequest, match="Unknown selection_policy 'best': choose one of single, majority_vote"):
+    with pytest.raises(BadRequest, match="Unknown selection policy 'best': choose one of single, split"):
         check_application(application(selection_policy="best"))
-    for policy in ("single", "majority_vote"):
-        check_application(application(selection_policy=policy))
-        with pytest.raises(BadRequest, match=f"'{policy}' takes no policy_params"):
-            check_application(application(selection_policy=policy, policy_params={"epsilon": 0.1}))
+    for policy, params in (("single", {"epsilon": 0.1}), ("hedge", {"eta": "fast"}), ("split", {"weights": {}})):
+        with pytest.raises(BadRequest, match=f"The selection policy '{policy}'"):
+            check_application(application(selection_policy=policy, policy_params=params))
     with pytest.raises(BadRequest, match="Unknown loss 'logistic': choose one of zero_one, absolute, squared"):
         check_application(application(loss="logistic"))
-    for loss in ("zero_one", "absolute", "squared"):
-        check_application(application(confidence_threshold=1.0, loss=loss))
+
+
+@pytest.mark.parametrize("policy", POLICY_NAMES)
+@pytest.mark.parametrize("loss", ["zero_one", "absolute", "squared"])
+def test_selection(policy, loss):
+    check_application(application(selection_policy=policy, confidence_threshold=1.0, loss=loss, loss_scale=0.1))
+    assert policy_of(application(selection_policy=policy, loss=loss)).init(("m", "n")) is not None
+
+
+@pytest.mark.parametrize("scale", [0.0, -1.0, math.nan, math.inf])
+def test_bad_loss_scale(scale):
+    with pytest.raises(BadRequest, match=f"loss_scale is {scale}: it must be more than 0"):
+        check_application(application(loss_scale=scale))
 
 
 @pytest.mark.parametrize("batch_size", [-1, 1, 1 << 20])

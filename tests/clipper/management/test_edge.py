@@ -43,12 +43,16 @@ BODIES = {
     "get_all_containers": {"verbose": True},
     "get_container": {"model_name": "m", "model_version": "1", "replica_id": 0},
     "get_state": {"app_name": "a", "uid": 0},
+    "set_selection_policy": {"app_name": "a", "policy": "single"},
+    "promote_model": {"app_name": "a"},
+    "get_selection_state": {"app_name": "a"},
+    "delete_user_state": {"user_id": "ann"},
 }
 FIELDS = [(endpoint, field) for endpoint, body in BODIES.items() for field in body]
 
 
 class Broken:
-    """A store whose every use fails."""
+    """A store, or a journal, whose every use fails."""
 
     def __init__(self, error):
         self.error = error
@@ -56,11 +60,14 @@ class Broken:
     def read(self):
         raise self.error
 
+    export = forget_app = lambda self, *_: self.read()
+
 
 @pytest.fixture(scope="module")
 def post_malformed():
     """Sends a body that must not get as far as the store."""
-    client = Client(create_app(Broken(AssertionError("the store was asked"))))
+    broken = Broken(AssertionError("the store was asked"))
+    client = Client(create_app(broken, broken))
     return lambda endpoint, **options: client.post(f"/admin/{endpoint}", **options)
 
 
@@ -99,7 +106,7 @@ def test_all_that_is_wrong_is_told_at_once(post_malformed):
     assert cause == (
         "Error parsing JSON: field 'app_name' is missing; field 'model_names[1]': Input should be a valid string; "
         "field 'x' is unknown. Expected JSON schema: \n"
-        '  {\n   "app_name" := string,\n   "model_names" := [string],\n  }\n'
+        '  {\n   "app_name" := string,\n   "model_names" := [string],\n   "shadow" := boolean (optional),\n  }\n'
     )
 
 
@@ -162,6 +169,26 @@ def test_not_a_number_is_refused(client):
     body = b'{"name":"a","input_type":"d","default_output":"","latency_slo_micros":1,"confidence_threshold":NaN}'
     answer = client.post("/admin/add_app", content=body, headers=JSON)
     assert refused(answer, 400, "Bad request") == "confidence_threshold is nan: it must be from 0 to 1"
+
+
+@pytest.mark.parametrize(
+    ("query", "cause"),
+    [
+        ("", "field 'app_name' is missing"),
+        ("app_name=a&limit=0", "field 'limit': Input should be greater than or equal to 1"),
+        ("app_name=a&limit=10001&after=-1", "field 'limit': Input should be less than or equal to 10000"),
+        (
+            "app_name=a&after=x",
+            "field 'after': Input should be a valid integer, unable to parse string",
+        ),
+        ("app_name=a&colour=1", "field 'colour' is unknown"),
+    ],
+)
+def test_a_query_string_that_can_not_be_read(client, query, cause):
+    answer = client.get(f"/admin/feedback?{query}")
+    told = refused(answer, 400, "Bad request")
+    assert told.startswith("the query string: ")
+    assert cause in told
 
 
 @pytest.mark.parametrize("path", ["/", "/admin", "/admin/", "/admin/nope", "/admin/add_app/", "/predict", "/%00é"])
@@ -256,7 +283,8 @@ def test_names_are_fine_on_other_addresses(client):
 
 
 def test_a_bug_is_logged_and_not_leaked(caplog):
-    broken = Client(create_app(Broken(struct.error("secret"))))
+    store = Broken(struct.error("secret"))
+    broken = Client(create_app(store, store))
     with caplog.at_level(logging.ERROR):
         answer = broken.post("/admin/add_app", json=APP)
     cause = refused(answer, 500, "Internal error")
@@ -268,7 +296,8 @@ def test_a_bug_is_logged_and_not_leaked(caplog):
 
 
 def test_a_failing_store_tells_its_cause():
-    broken = Client(create_app(Broken(StoreError("the disk is full: free some space"))))
+    store = Broken(StoreError("the disk is full: free some space"))
+    broken = Client(create_app(store, store))
     answer = broken.post("/admin/add_app", json=APP)
     assert refused(answer, 500, "Store error") == "the disk is full: free some space"
     answer = broken.get("/health/ready")
@@ -282,7 +311,7 @@ def test_ready_when_the_store_answers(client):
     assert (answer.status_code, answer.json()) == (200, {"ready": True})
 
 
-def test_a_full_disk_is_told_and_survived(tmp_path, monkeypatch):
+def test_a_full_disk_is_told_and_survived(tmp_path, journal, monkeypatch):
     connections = []
     connect = sqlite3.connect
 
@@ -293,7 +322,7 @@ def test_a_full_disk_is_told_and_survived(tmp_path, monkeypatch):
 
     monkeypatch.setattr(sqlite3, "connect", connect_to_small_disk)
     with contextlib.closing(SqliteStore(tmp_path / "s")) as small:
-        client = Client(create_app(small))
+        client = Client(create_app(small, journal))
         large = {**APP, "default_output": "x" * 200_000}
         cause = refused(client.post("/admin/add_app", json=large), 500, "Store error")
         assert "is full and nothing was changed: free some space and try again" in cause
@@ -301,8 +330,8 @@ def test_a_full_disk_is_told_and_survived(tmp_path, monkeypatch):
         assert client.post("/admin/get_all_applications", json={"verbose": False}).json() == ["a"]
 
 
-def test_lasting_conflicts_are_a_409(store, monkeypatch):
-    other = SqliteStore(store._path)
+def test_lasting_conflicts_are_a_409(store, journal, monkeypatch, tmp_path):
+    other = SqliteStore(tmp_path / "store.sqlite")
     read = store.read
 
     def read_just_before_another_commit():
@@ -311,6 +340,6 @@ def test_lasting_conflicts_are_a_409(store, monkeypatch):
         return registry
 
     monkeypatch.setattr(store, "read", read_just_before_another_commit)
-    answer = Client(create_app(store)).post("/admin/add_app", json=APP)
+    answer = Client(create_app(store, journal)).post("/admin/add_app", json=APP)
     other.close()
     assert "try again" in refused(answer, 409, "Store conflict")

@@ -1,5 +1,6 @@
 """The real process on a real socket."""
 
+import contextlib
 import signal
 import socket
 
@@ -8,7 +9,9 @@ import pytest
 
 from clipper.errors import ConfigError
 from clipper.management.frontend import bind
+from clipper.store.sqlite_journal import SqliteJournal
 from tests.clipper.management.conftest import SECONDS, started, wait_for_address
+from tests.clipper.management.feedback import feedback
 
 APP = {"name": "hello-world", "input_type": "doubles", "default_output": "-1.0", "latency_slo_micros": 100_000}
 
@@ -27,6 +30,10 @@ def test_what_was_registered_survives_kill_9(tmp_path):
         address = wait_for_address(process)
         answer = httpx.post(f"{address}/admin/get_all_applications", json={"verbose": False}, timeout=SECONDS)
         assert answer.json() == ["hello-world"]
+        with contextlib.closing(SqliteJournal(tmp_path / "s.journal")) as journal:  # as a query frontend has it
+            journal.append([feedback(1, {"a": 0.5}, app="hello-world")])
+        found = httpx.get(f"{address}/admin/feedback?app_name=hello-world", timeout=SECONDS)
+        assert found.json()["losses"] == {"a:1": 0.5}
         process.terminate()
         assert process.wait(SECONDS) == 0
         assert process.stderr.read() == ""

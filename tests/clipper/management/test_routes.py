@@ -20,9 +20,12 @@ VERSION = {"model_name": "sum-model", "model_version": "1"}
 APP_ANSWER = {
     **APP,
     "linked_models": ["sum-model"],
+    "shadow_models": [],
     "selection_policy": "single",
+    "policy_params": {},
     "confidence_threshold": 0.0,
     "loss": "zero_one",
+    "loss_scale": 1.0,
 }
 MODEL_ANSWER = {
     **MODEL,
@@ -105,10 +108,10 @@ def test_the_unknown_is_an_empty_object(post, endpoint, body):
 
 
 def test_an_application_with_its_selection(post):
-    chosen = {"selection_policy": "single", "policy_params": {}, "confidence_threshold": 1, "loss": "absolute"}
+    chosen = {"selection_policy": "hedge", "policy_params": {"eta": 0.5}, "confidence_threshold": 1}
+    chosen |= {"loss": "absolute", "loss_scale": 20}
     post("add_app", {**APP, **chosen})
-    answer = post("get_application", {"name": "hello-world"}).json()
-    assert (answer["selection_policy"], answer["confidence_threshold"], answer["loss"]) == ("single", 1.0, "absolute")
+    assert post("get_application", {"name": "hello-world"}).json() == {**APP_ANSWER, **chosen, "linked_models": []}
 
 
 def test_a_deleted_application_is_gone(post, registered):
@@ -275,7 +278,8 @@ def test_openapi_describes_every_endpoint(client):
     names = (
         "add_app delete_app add_model_links delete_model_links add_model set_model_version set_batching "
         "delete_versioned_model get_all_applications get_application get_linked_models get_all_models get_model "
-        "get_all_containers get_container get_state"
+        "get_all_containers get_container get_state set_selection_policy promote_model get_selection_state "
+        "delete_user_state"
     )
     assert posts == {f"/admin/{name}" for name in names.split()}
-    assert paths.keys() - posts == {"/admin/ping", "/health/live", "/health/ready"}
+    assert paths.keys() - posts == {"/admin/ping", "/admin/feedback", "/health/live", "/health/ready"}

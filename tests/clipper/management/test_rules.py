@@ -6,13 +6,8 @@ import pytest
 from msgspec.structs import replace
 
 from clipper.errors import BadRequest, Conflict, NotFound
-from clipper.management import rules
+from clipper.management import rules, rules_links
 from clipper.types import Application, Model, ModelVersion, Registry
-
-WAY_OUT = (
-    "or use an application whose selection policy combines several models: "
-    "register it with selection_policy majority_vote."
-)
 
 
 def app(name="app", input_type="doubles", **fields):
@@ -41,7 +36,7 @@ def registry_of(*records):
     return reduce(add, records, Registry())
 
 
-LINKED = rules.add_model_links(registry_of(app(), model(), model("n")), "app", ["m"])
+LINKED = rules_links.add_model_links(registry_of(app(), model(), model("n")), "app", ["m"])
 
 
 def refused(error, cause):
@@ -49,8 +44,9 @@ def refused(error, cause):
 
 
 def test_add_app():
-    added = app(confidence_threshold=0.5, loss="squared")
-    assert rules.add_app(Registry(revision=3), added) == Registry(revision=3, applications={"app": added})
+    given = {"confidence_threshold": 0.5, "loss": "squared", "loss_scale": 7.0, "selection_policy": "ucb1"}
+    added = app(policy_epoch=4, **given)
+    assert rules.add_app(Registry(revision=3), app(**given)) == Registry(revision=3, applications={"app": added})
 
 
 def test_add_app_keeps_the_canonical_input_type():
@@ -78,13 +74,13 @@ def test_add_many_apps():
 def test_rules_leave_the_registry_they_were_given():
     before = registry_of(app(), model())
     copy = registry_of(app(), model())
-    rules.delete_app(rules.add_model_links(before, "app", ["m"]), "app")
+    rules.delete_app(rules_links.add_model_links(before, "app", ["m"]), "app")
     rules.delete_versioned_model(before, "m", "1")
     assert before == copy
 
 
 def test_delete_app_removes_its_links_and_no_others():
-    registry = rules.add_model_links(rules.add_app(LINKED, app("other")), "other", ["m"])
+    registry = rules_links.add_model_links(rules.add_app(LINKED, app("other")), "other", ["m"])
     registry = rules.delete_app(registry, "app")
     assert list(registry.applications) == ["other"]
     assert registry.links == {"other": ("m",)}
@@ -98,108 +94,6 @@ def test_an_app_registered_again_has_no_links():
 def test_delete_unknown_app():
     with refused(NotFound, "Application 'nope' does not exist"):
         rules.delete_app(LINKED, "nope")
-
-
-def test_add_model_links():
-    assert LINKED.links == {"app": ("m",)}
-
-
-def test_link_to_unknown_app():
-    with refused(NotFound, "No app with name 'nope' exists."):
-        rules.add_model_links(LINKED, "nope", ["m"])
-
-
-def test_link_unknown_model():
-    with refused(NotFound, "No model with name 'nope' exists."):
-        rules.add_model_links(LINKED, "app", ["nope"])
-
-
-def test_link_model_of_another_input_type():
-    registry = registry_of(app(), model(input_type="ints"))
-    with refused(
-        BadRequest,
-        "Model with name 'm' has incompatible input_type 'integers'. "
-        "Requested app to link to has input_type 'doubles'.",
-    ):
-        rules.add_model_links(registry, "app", ["m"])
-
-
-def test_the_current_version_decides_whether_a_model_can_be_linked():
-    registry = registry_of(app(), model(version="1", input_type="ints"), model(version="2"))
-    assert rules.add_model_links(registry, "app", ["m"]).links == {"app": ("m",)}
-    with pytest.raises(BadRequest, match="incompatible input_type 'integers'"):
-        rules.add_model_links(rules.set_model_version(registry, "m", "1"), "app", ["m"])
-
-
-def test_link_no_model():
-    with refused(BadRequest, "Please provide the name of the model that you want to link to the application 'app'"):
-        rules.add_model_links(LINKED, "app", [])
-
-
-def test_link_several_models_at_once():
-    with refused(
-        BadRequest,
-        "Applications must be linked with at most one model. Attempted to add links to 2 models. "
-        f"Link one of them, {WAY_OUT}",
-    ):
-        rules.add_model_links(registry_of(app(), model(), model("n")), "app", ["m", "n"])
-
-
-def test_link_the_same_model_again():
-    with refused(Conflict, "The model with name 'm' is already linked to 'app'"):
-        rules.add_model_links(LINKED, "app", ["m"])
-
-
-def test_link_a_second_model():
-    with refused(Conflict, f"A model with name m is already linked to 'app'. Unlink that one first, {WAY_OUT}"):
-        rules.add_model_links(LINKED, "app", ["n"])
-
-
-def test_an_ensemble_is_linked_to_several_models():
-    registry = registry_of(app(selection_policy="majority_vote"), model(), model("n"), model("o"))
-    registry = rules.add_model_links(registry, "app", ["n"])
-    registry = rules.add_model_links(registry, "app", ["m", "o"])
-    assert registry.links == {"app": ("n", "m", "o")}
-    assert rules.delete_model_links(registry, "app", ["m"]).links == {"app": ("n", "o")}
-    with refused(Conflict, "The model with name 'o' is already linked to 'app'"):
-        rules.add_model_links(registry, "app", ["o"])
-
-
-def test_all_of_several_links_are_made_or_none():
-    registry = registry_of(app(selection_policy="majority_vote"), model(), model("n", input_type="ints"))
-    with refused(BadRequest, "The model with name 'm' is named twice: name it once"):
-        rules.add_model_links(registry, "app", ["m", "m"])
-    with pytest.raises(BadRequest, match="'n' has incompatible input_type 'integers'"):
-        rules.add_model_links(registry, "app", ["m", "n"])
-
-
-def test_link_checks_go_in_the_order_of_the_original():
-    with pytest.raises(NotFound, match="No app with name"):
-        rules.add_model_links(LINKED, "nope", [])
-    with pytest.raises(NotFound, match="No model with name 'x'"):
-        rules.add_model_links(LINKED, "app", ["m", "x"])
-
-
-def test_delete_model_links():
-    registry = rules.delete_model_links(LINKED, "app", ["m"])
-    assert registry.links == {}
-    assert rules.add_model_links(registry, "app", ["n"]).links == {"app": ("n",)}
-
-
-def test_delete_links_of_unknown_app():
-    with refused(NotFound, "No app with name nope exists."):
-        rules.delete_model_links(LINKED, "nope", ["m"])
-
-
-@pytest.mark.parametrize("names", [["n"], ["m", "n"]])
-def test_delete_nonexistent_link(names):
-    with refused(NotFound, "Cannot remove nonexistent link between app app and model n"):
-        rules.delete_model_links(LINKED, "app", names)
-
-
-def test_delete_some_of_several_links():
-    registry = Registry(applications=LINKED.applications, links={"app": ("m", "n", "o")})
-    assert rules.delete_model_links(registry, "app", ["o", "m"]).links == {"app": ("n",)}
 
 
 def test_add_model_makes_it_current_and_takes_the_next_revision():
@@ -220,7 +114,7 @@ def test_add_model_twice():
 
 
 def test_add_version_of_a_linked_model_under_an_alias_of_its_input_type():
-    registry = rules.add_model_links(registry_of(app(input_type="i"), model(input_type="int")), "app", ["m"])
+    registry = rules_links.add_model_links(registry_of(app(input_type="i"), model(input_type="int")), "app", ["m"])
     registry = rules.add_model(registry, model(version="2", input_type="ints"))
     assert registry.current_versions == {"m": "2"}
 
@@ -252,7 +146,7 @@ def test_set_unknown_version():
 
 def test_set_version_of_a_linked_model_with_another_input_type():
     registry = registry_of(app(), model(version="1", input_type="ints"), model(version="2"))
-    registry = rules.add_model_links(registry, "app", ["m"])
+    registry = rules_links.add_model_links(registry, "app", ["m"])
     with refused(
         BadRequest,
         "Model with name 'm' is already linked to app 'app' using input type 'doubles'. The input type you provided "
@@ -307,7 +201,7 @@ def test_delete_unknown_version_and_delete_twice():
 
 def test_no_older_version_takes_over_from_a_deleted_current_one():
     registry = registry_of(app(), model(version="1"), model(version="2"))
-    registry = rules.delete_versioned_model(rules.add_model_links(registry, "app", ["m"]), "m", "2")
+    registry = rules.delete_versioned_model(rules_links.add_model_links(registry, "app", ["m"]), "m", "2")
     assert registry.current_versions == {}
     assert rules.current_model(registry, "m") is None
     assert registry.links == {"app": ("m",)}
@@ -319,7 +213,7 @@ def test_a_model_without_current_version_can_not_be_linked():
     registry = registry_of(app(), model(version="1"), model(version="2"))
     registry = rules.delete_versioned_model(registry, "m", "2")
     with pytest.raises(Conflict, match=r"has no current version, for it was deleted. Set or register one first"):
-        rules.add_model_links(registry, "app", ["m"])
+        rules_links.add_model_links(registry, "app", ["m"])
 
 
 def test_a_version_registered_again_is_another_registration():

@@ -9,9 +9,10 @@ import sys
 from contextlib import closing, contextmanager
 
 import pytest
+from msgspec.structs import replace
 
 from clipper.errors import StoreError
-from clipper.store.sqlite import SCHEMA_VERSION, SqliteStore
+from clipper.store.sqlite import SCHEMA, SqliteStore
 from clipper.types import Application, Model, Registry
 
 
@@ -39,8 +40,8 @@ def unprivileged():
 
 def test_the_file_is_safe_against_a_power_cut(path):
     with closing(SqliteStore(path)) as store:
-        assert store._connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-        assert store._connection.execute("PRAGMA synchronous").fetchone() == (2,)
+        assert store._file.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        assert store._file.execute("PRAGMA synchronous").fetchone() == (2,)
 
 
 def test_a_full_disk_is_told_and_survived(path, monkeypatch):
@@ -96,7 +97,7 @@ def test_a_file_of_another_program_is_left_alone(path):
 def test_a_database_of_another_program_is_left_alone(path):
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("CREATE TABLE moz_cookies (name)")
-        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        connection.execute(f"PRAGMA user_version = {SCHEMA.version}")
     content = path.read_bytes()
     with pytest.raises(StoreError, match="is a database of another program"):
         SqliteStore(path)
@@ -106,8 +107,8 @@ def test_a_database_of_another_program_is_left_alone(path):
 def test_a_newer_schema_is_refused(path):
     SqliteStore(path).close()
     with closing(sqlite3.connect(path)) as connection:
-        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
-    with pytest.raises(StoreError, match=r"newer Clipper \(its schema is 2, this Clipper knows 1\): upgrade"):
+        connection.execute(f"PRAGMA user_version = {SCHEMA.version + 1}")
+    with pytest.raises(StoreError, match=r"newer Clipper \(its schema is 3, this Clipper knows 2\): upgrade"):
         SqliteStore(path)
 
 
@@ -130,18 +131,18 @@ def test_damaged_pages_are_told(path):
 
 def test_a_record_that_can_not_be_read_is_told(path):
     with closing(SqliteStore(path)) as store:
-        store._connection.execute("INSERT INTO applications VALUES ('a', '{')")
+        store._file.execute("INSERT INTO applications VALUES ('a', '{')")
         with pytest.raises(StoreError, match="holds a record that can't be read"):
             store.read()
 
 
 def test_waiting_for_a_lock_is_bounded(path):
     with closing(SqliteStore(path)) as other, closing(SqliteStore(path, lock_timeout=0.05)) as store:
-        other._connection.execute("BEGIN IMMEDIATE")
+        other._file.execute("BEGIN IMMEDIATE")
         with pytest.raises(StoreError, match=r"another process kept the store .* locked for 0.05 s"):
             store.commit(Registry(), filled(0, 1))
         assert store.read() == Registry()
-        other._connection.execute("ROLLBACK")
+        other._file.execute("ROLLBACK")
         store.commit(Registry(), filled(0, 1))
 
 
@@ -157,8 +158,8 @@ def test_a_writer_killed_in_the_middle_leaves_nothing_and_no_lock(path):
         "import signal\n"
         "from clipper.store.sqlite import SqliteStore\n"
         f"store = SqliteStore({str(path)!r})\n"
-        "store._connection.execute('BEGIN IMMEDIATE')\n"
-        "store._connection.execute(\"INSERT INTO links VALUES ('a', '[]')\")\n"
+        "store._file.execute('BEGIN IMMEDIATE')\n"
+        "store._file.execute(\"INSERT INTO links VALUES ('a', '[]')\")\n"
         "print('half', flush=True); signal.pause()"
     )
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as process:
@@ -192,8 +193,20 @@ def test_records_written_before_a_field_was_there_are_read(path):
     model = Model(name="m", version="1", input_type="doubles", batch_size=3, registration=1)
     with closing(SqliteStore(path)) as store:
         store.commit(Registry(), Registry(models={model.id: model}))
-        ((record,),) = store._connection.execute("SELECT record FROM models").fetchall()
+        ((record,),) = store._file.execute("SELECT record FROM models").fetchall()
         fields = json.loads(record)
         del fields["batching"], fields["batch_delay_micros"]
-        store._connection.execute("UPDATE models SET record = ?", (json.dumps(fields),))
+        store._file.execute("UPDATE models SET record = ?", (json.dumps(fields),))
         assert store.read().models == {model.id: model}
+
+
+def test_a_store_of_an_older_schema_is_upgraded(path):
+    with closing(SqliteStore(path)) as store:
+        store.commit(Registry(), filled(0, 1))
+    with sqlite3.connect(path) as connection:
+        connection.execute("DROP TABLE shadows")
+        connection.execute("PRAGMA user_version = 1")
+    with closing(SqliteStore(path)) as store, closing(SqliteStore(path)) as other:
+        assert store.read() == other.read() == replace(filled(0, 1), revision=1)
+        store.commit(store.read(), replace(store.read(), shadows={"app0": ("mlp",)}))
+        assert other.read().shadows == {"app0": ("mlp",)}

@@ -1,0 +1,240 @@
+"""Keeps a frontend in step with the journal, without the event loop ever waiting for it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple
+
+from clipper.decisions import Decisions, as_record, in_id_order
+from clipper.errors import StoreError, Unavailable
+from clipper.frontend.store_thread import StoreThread
+from clipper.selection.states import States, users_of
+from clipper.store.journal import DecisionRecord, Entry, Feedback, Journal, StateKey, StoredState, wall_clock
+
+log = logging.getLogger(__name__)
+
+KEEP_SECONDS: Final = 0.1
+"""Between two rounds in which decisions go to the journal."""
+
+RECALLS: Final = 5
+"""So many rounds a decision is looked for: after two, other frontends have written theirs."""
+
+SAVE_SECONDS: Final = 1.0
+"""How long what was learned may be unsaved: after a crash that much feedback is gone through again."""
+
+AT_ONCE: Final = 1000
+"""Feedback that is written, or read, in one go."""
+
+MOST_WAITING: Final = 20_000
+"""Feedback that waits to be written; more is refused."""
+
+_FAILED: Final = StoreError("the journal of feedback failed: the query frontend's log has the traceback")
+
+Written = Callable[[bool | StoreError], None]
+Recalled = Callable[[DecisionRecord | StoreError | None], None]
+Job = Callable[[], None]
+
+
+class Pending(NamedTuple):
+    """Feedback to be written, and who is told."""
+
+    feedback: Feedback
+    then: Written
+
+
+class JournalFeed:
+    """The journal, on behalf of the event loop; ``learned`` is called once there is new feedback."""
+
+    def __init__(self, journal: Journal, learned: Callable[[], None], thread: StoreThread) -> None:
+        self._journal = journal
+        self._learned = learned
+        self._loop = asyncio.get_running_loop()
+        self._thread = thread
+        self._pending: deque[Pending] = deque()
+        self._jobs: deque[Job] = deque()
+        self._read_to = 0
+        self._held: deque[Entry] = deque()  # given under a registry that has not come here yet
+        self._keep_due = self._save_due = False
+        self.up = True
+        self.states = States(self._load)
+        self.decisions = Decisions(self._plan_to_keep, wall_clock)
+
+    # -- on the loop -----------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Takes up what was learned before, after the registry was; blocks, for start-up."""
+        states, journal = self.states, self._journal
+        self._read_to = checkpoint = journal.checkpoint()
+        states.begin(journal.load(states.everybodys_keys()), checkpoint)
+        while entries := journal.read(self._read_to, AT_ONCE):
+            self._read_to = entries[-1].position
+            self._learn(entries)
+            for key, stored in _all_of(journal, users_of(entries)).items():
+                states.loaded(key, stored)
+            self._jobs.clear()  # the loads of those
+        journal.changed()
+
+    def accept(self, feedback: Feedback, then: Written) -> None:
+        """As ``clipper.updater.Desk``."""
+        if len(self._pending) >= MOST_WAITING:
+            raise Unavailable(f"{MOST_WAITING} pieces of feedback wait to be written: send it again, more slowly")
+        self._pending.append(Pending(feedback, then))
+        self._thread.wake()
+
+    def recall(self, query_id: int, then: Recalled, patiently: bool) -> None:
+        """As ``clipper.updater.Desk``."""
+        self._recall(query_id, then, RECALLS if patiently else 1)
+
+    def _recall(self, query_id: int, then: Recalled, attempts: int) -> None:
+        def recalled(found: DecisionRecord | StoreError | None) -> None:
+            if found is None and attempts > 1:
+                self._loop.call_later(KEEP_SECONDS, self._recall, query_id, then, attempts - 1)
+            else:
+                then(found)
+
+        def recall() -> None:
+            found: DecisionRecord | StoreError | None = _FAILED
+            try:
+                found = self._journal.recall(query_id)
+            except StoreError as error:
+                found = error
+            finally:  # whatever it was, somebody waits for an answer
+                self._loop.call_soon_threadsafe(recalled, found)
+
+        self._add_job(recall)
+
+    def registry_changed(self) -> None:
+        """Feedback that was given under this registry can be learned now."""
+        held, self._held = self._held, deque()
+        self._learn(held)
+
+    def finish(self) -> None:
+        """Has written what is to be written, before the thread stops."""
+        for _ in range(2):  # decisions ripen for a round
+            self._keep()
+        self._save()
+
+    def _add_job(self, job: Job) -> None:
+        self._jobs.append(job)
+        self._thread.wake()
+
+    def _load(self, key: StateKey) -> None:
+        def load() -> None:
+            try:
+                stored = self._journal.load((key,)).get(key)
+            except StoreError:
+                self._loop.call_soon_threadsafe(self._loop.call_later, SAVE_SECONDS, self._load, key)
+                raise
+            self._loop.call_soon_threadsafe(self.states.loaded, key, stored)
+
+        self._add_job(load)
+
+    def _learn(self, entries: Sequence[Entry]) -> None:
+        for entry in entries:
+            if self._held or self.states.is_ahead(entry):
+                self._held.append(entry)
+            else:
+                self.states.apply(entry)
+        if entries:
+            self._learned()
+            self._plan_to_save()
+
+    def _take_up(self, entries: Sequence[Entry], outcomes: Sequence[tuple[Written, bool | StoreError]]) -> None:
+        self._learn(entries)
+        for then, outcome in outcomes:
+            then(outcome)
+
+    def _plan_to_keep(self) -> None:
+        if not self._keep_due:
+            self._keep_due = True
+            self._loop.call_later(KEEP_SECONDS, self._keep)
+
+    def _keep(self) -> None:
+        self._keep_due = False
+        taken, more = self.decisions.take()
+        if taken:
+            self._add_job(lambda: self._journal.remember([as_record(*each) for each in in_id_order(taken)]))
+        if more:
+            self._plan_to_keep()
+
+    def _plan_to_save(self) -> None:
+        if not self._save_due:
+            self._save_due = True
+            self._loop.call_later(SAVE_SECONDS, self._save)
+
+    def _save(self) -> None:
+        self._save_due = False
+        states, checkpoint = self.states.unsaved()
+        if self._held:
+            checkpoint = min(checkpoint, self._held[0].position - 1)
+
+        def save() -> None:
+            try:
+                self._journal.save(states, checkpoint)
+            except StoreError:
+                self._loop.call_soon_threadsafe(self._plan_to_save)
+                raise
+            self._loop.call_soon_threadsafe(self.states.saved, states)
+
+        self._add_job(save)
+
+    # -- on the thread ---------------------------------------------------------------------------------------------
+
+    def look(self) -> None:
+        """As ``clipper.frontend.store_thread.Looker``."""
+        self._attempt(self._write_and_read)
+        while self._jobs:
+            self._attempt(self._jobs.popleft())
+
+    def close(self) -> None:
+        while self._pending:
+            self.look()
+        self._attempt(self._journal.close)
+
+    def _write_and_read(self) -> None:
+        pending = [self._pending.popleft() for _ in range(min(len(self._pending), AT_ONCE))]
+        outcomes = self._write(pending)
+        more = bool(pending) or self._journal.changed()
+        entries = self._journal.read(self._read_to, AT_ONCE) if more else []
+        if entries:
+            self._read_to = entries[-1].position
+        if entries or outcomes:
+            self._loop.call_soon_threadsafe(self._take_up, entries, outcomes)
+        if self._pending or len(entries) == AT_ONCE:
+            self._thread.wake()
+
+    def _write(self, pending: Sequence[Pending]) -> list[tuple[Written, bool | StoreError]]:
+        if not pending:
+            return []
+        outcomes: Sequence[bool | StoreError]
+        try:
+            outcomes = self._journal.append([each.feedback for each in pending])
+        except StoreError as error:
+            self._note(False, error.cause)
+            outcomes = [error] * len(pending)
+        except Exception:
+            log.exception("feedback could not be written")
+            outcomes = [_FAILED] * len(pending)
+        return list(zip((each.then for each in pending), outcomes, strict=True))
+
+    def _attempt(self, work: Job) -> None:
+        try:
+            work()
+        except StoreError as error:
+            self._note(False, error.cause)
+        except Exception:
+            log.exception("the journal's thread met a bug")
+        else:
+            self._note(True, "it is back")
+
+    def _note(self, up: bool, what: str) -> None:
+        if up != self.up:
+            self.up = up
+            log.warning("the journal of feedback: %s", what)
+
+
+def _all_of(journal: Journal, keys: set[StateKey]) -> dict[StateKey, StoredState | None]:
+    return {**dict.fromkeys(keys), **journal.load(keys)}

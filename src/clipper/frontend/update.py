@@ -1,0 +1,104 @@
+"""The update endpoint of an application: feedback on what it answered."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+import msgspec
+
+from clipper.catalog import AppView
+from clipper.errors import ClipperError, JsonError, MethodNotAllowed
+from clipper.feedback import FeedbackAnswer, FeedbackRequest, check_user
+from clipper.frontend.codec import UNREADABLE, PredictDecoder
+from clipper.frontend.exchange import Exchange
+from clipper.metrics import Metrics
+from clipper.updater import Updater
+
+UPDATE_SCHEMA: Final = (
+    '{"label": any JSON value, or "loss": number from 0 to 1 or {model: number}, '
+    '"query_id": int or "input": as in predict, "user_id"?: string | int}'
+)
+_LEFT_OUT: Final = msgspec.Raw()
+
+
+QueryId = Annotated[int, msgspec.Meta(ge=0, lt=1 << 53)]
+
+
+class FeedbackBody(msgspec.Struct, forbid_unknown_fields=True):
+    """``uid`` is the old name of ``user_id``."""
+
+    label: msgspec.Raw = _LEFT_OUT
+    loss: float | dict[str, float] | None = None
+    query_id: QueryId | None = None
+    input: msgspec.Raw = _LEFT_OUT
+    user_id: str | int | None = None
+    uid: str | int | None = None
+
+
+_decode: Final = msgspec.json.Decoder(FeedbackBody).decode
+
+
+class UpdateEndpoint:
+    """Answers ``POST /<application>/update``."""
+
+    __slots__ = ("_app", "_decoder", "_metrics", "_updater")
+
+    def __init__(self, app: AppView, decoder: PredictDecoder, updater: Updater, metrics: Metrics) -> None:
+        self._app = app
+        self._decoder = decoder
+        self._updater = updater
+        self._metrics = metrics
+
+    def answer(self, exchange: Exchange) -> None:
+        """Raises MethodNotAllowed; other errors are counted and answered, now or later."""
+        if exchange.method != b"POST":
+            raise MethodNotAllowed(f"/{self._app.name}/update takes POST, not {exchange.method.decode('latin-1')}")
+
+        def respond(outcome: FeedbackAnswer | ClipperError) -> None:
+            self._respond(exchange, outcome)
+
+        try:
+            self._updater.update(self._app, self._read(exchange.body), respond)
+        except ClipperError as error:
+            respond(error)
+
+    def _read(self, body: bytes | bytearray) -> FeedbackRequest:
+        try:
+            fields = _decode(body)
+            label = None if fields.label == _LEFT_OUT else msgspec.json.decode(fields.label)
+        except RecursionError:
+            raise _complaint("the JSON is nested too deeply") from None
+        except UNREADABLE as error:
+            raise _complaint(str(error) if body.strip() else "the body is empty") from None
+        has_label, has_input = fields.label != _LEFT_OUT, fields.input != _LEFT_OUT
+        if has_label is (fields.loss is not None):
+            raise _complaint("send one of label and loss" + (", not both" if has_label else ""))
+        if has_input is (fields.query_id is not None):
+            raise _complaint("send one of query_id and input" + (", not both" if has_input else ""))
+        user = check_user(fields.uid if fields.user_id is None else fields.user_id)
+        data = self._input(fields.input) if has_input else None
+        return FeedbackRequest(label, fields.loss, fields.query_id, data, user)
+
+    def _input(self, raw: msgspec.Raw) -> bytes:
+        """The input as the models get it, read as predict reads it."""
+        return self._decoder.decode(b'{"input":%b}' % bytes(raw)).inputs[0]
+
+    def _respond(self, exchange: Exchange, outcome: FeedbackAnswer | ClipperError) -> None:
+        feedback = self._metrics.app(self._app.name).feedback
+        if isinstance(outcome, ClipperError):
+            feedback["refused"] += 1
+            exchange.reply(outcome.status, outcome.to_json())
+        elif outcome.accepted:
+            feedback["accepted"] += 1
+            exchange.reply_json(msgspec.json.encode(_accepted(outcome)))
+        else:
+            feedback["duplicate"] += 1
+            exchange.reply_json(b'{"accepted":false,"duplicate":true}')
+
+
+def _accepted(outcome: FeedbackAnswer) -> dict[str, Any]:
+    return {"accepted": True, "query_id": outcome.query_id, "losses": outcome.losses}
+
+
+def _complaint(detail: str) -> JsonError:
+    return JsonError(f"Error parsing JSON: {detail}. Expected JSON schema: {UPDATE_SCHEMA}")

@@ -1,0 +1,158 @@
+"""One step of learning: a state, and feedback, give the next state. The same wherever and whenever it is done."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final, NamedTuple
+
+from clipper.selection.policy import Choice, Context, Decision, SelectionPolicy, State
+from clipper.store.journal import DecisionRecord, Entry, Feedback, StoredState
+from clipper.types import ModelVersion
+
+log = logging.getLogger(__name__)
+
+SCORES_KEPT: Final = 64
+"""Model versions whose losses are added up; of more the first ones go."""
+
+
+class Score(NamedTuple):
+    """How often a model version was scored, and the sum of its losses."""
+
+    times: int
+    total: float
+
+
+class Learned(NamedTuple):
+    """What the feedback of one application has taught, or of one of its users.
+
+    ``linked`` are the models that ``state`` is about; ``scores`` are by ``name:version``, with shadows.
+    """
+
+    state: State
+    linked: tuple[str, ...]
+    feedbacks: int = 0
+    scores: Mapping[str, Score] = {}
+
+    def plain(self) -> list[Any]:
+        """As it is kept in the store."""
+        return [self.state, self.linked, self.feedbacks, self.scores]
+
+
+class Teaching:
+    """What feedback on ``app`` teaches: its policy, under its epoch; and the input type of its queries.
+
+    ``failures`` counts what the policy could not learn from.
+    """
+
+    __slots__ = ("app", "epoch", "failures", "input_type", "policy")
+
+    def __init__(self, app: str, policy: SelectionPolicy, epoch: int, input_type: str) -> None:
+        self.app = app
+        self.policy = policy
+        self.epoch = epoch
+        self.input_type = input_type
+        self.failures = 0
+
+    def untaught(self, linked: tuple[str, ...]) -> Learned:
+        return Learned(self._safely(lambda: self.policy.init(linked)), linked)
+
+    def kept(self, stored: StoredState | None) -> Learned | None:
+        """What was kept, unless it was learned by another policy."""
+        if stored is None or stored.epoch != self.epoch or stored.state is None:
+            return None
+        state, linked, feedbacks, scores = stored.state
+        return Learned(state, tuple(linked), feedbacks, {name: Score(*each) for name, each in scores.items()})
+
+    def first(self, everybody: Learned) -> Learned:
+        """Where a user starts."""
+        return Learned(self._safely(lambda: self.policy.prior(everybody.state)), everybody.linked)
+
+    def for_links(self, learned: Learned, linked: tuple[str, ...]) -> State:
+        """The state to serve from while these models are linked."""
+        if learned.linked == linked:
+            return learned.state
+        return self._safely(lambda: self.policy.relink(learned.state, linked))
+
+    def weights(self, state: State) -> dict[str, float]:
+        """How far a state trusts each model."""
+        weights: dict[str, float] = self._safely(lambda: self.policy.weights(state), {})
+        return weights
+
+    def learn(self, learned: Learned, feedback: Feedback) -> Learned:
+        """The next state. A policy that fails to learn from the feedback is as it was; the log tells."""
+        decision = feedback.decision
+        state = self.for_links(learned, decision.linked)
+        if self.policy.learns:
+            state = self._observe(state, feedback)
+        scores = _add_up(learned.scores, feedback.losses)
+        return Learned(state, decision.linked, learned.feedbacks + 1, scores)
+
+    def _observe(self, state: State, feedback: Feedback) -> State:
+        decision = feedback.decision
+        context = Context(decision.data, self.input_type, decision.user, decision.draw)
+        choices = [Choice(ModelVersion(*model), propensity) for model, propensity in decision.asked]
+        models = {str(each): each for each in (*(choice.model for choice in choices), *decision.shadows)}
+        outputs = {models[name]: output for name, output in decision.outputs.items() if name in models}
+        losses = {models[name]: loss for name, loss in feedback.losses.items() if name in models}
+        decided = Decision(choices, outputs, decision.answer, decision.confidence)
+        return self._safely(lambda: self.policy.observe(state, context, decided, losses), state)
+
+    def _safely(self, call: Callable[[], State], otherwise: State = None) -> State:
+        """A policy may be a user's own: whatever it does, other applications must not notice."""
+        try:
+            return call()
+        except Exception:
+            self.failures += 1
+            if self.failures.bit_count() == 1:  # one of many, where all fail
+                log.exception("%s: its policy can't learn (failure %d)", self.app, self.failures)
+            return otherwise
+
+
+def rebuild(
+    teaching: Teaching,
+    decision_of: tuple[str, str],
+    linked: tuple[str, ...],
+    stored: StoredState | None,
+    stored_user: StoredState | None,
+    entries: Iterable[Entry],
+) -> tuple[Learned, Learned | None]:
+    """What an application has learned, and what of one user: kept states brought up to date.
+
+    ``decision_of`` is (application, user or ``""``); ``entries`` all feedback since the checkpoint. Both come back as
+    of their last feedback: ``Teaching.for_links`` brings them to the models linked now.
+    """
+    app, user = decision_of
+    everybody = teaching.kept(stored) or teaching.untaught(linked)
+    own = teaching.kept(stored_user)
+    since, since_user = (each.position if each is not None else 0 for each in (stored, stored_user))
+    for position, feedback in entries:
+        if feedback.decision.app != app:
+            continue
+        is_his = bool(user) and feedback.decision.user == user and position > since_user
+        if feedback.forget:
+            own = None if is_his else own
+        elif feedback.decision.epoch == teaching.epoch:
+            own = teaching.learn(own or teaching.first(everybody), feedback) if is_his else own
+            everybody = teaching.learn(everybody, feedback) if position > since else everybody
+    return everybody, own
+
+
+def mean_losses(learned: Learned) -> dict[str, tuple[int, float]]:
+    """How often each model version was scored, and its mean loss."""
+    return {name: (times, total / times) for name, (times, total) in learned.scores.items()}
+
+
+def asked_of(decision: DecisionRecord) -> set[str]:
+    """The models asked, shadows included, as ``name:version``."""
+    return {f"{name}:{version}" for (name, version), _ in decision.asked} | set(map(str, decision.shadows))
+
+
+def _add_up(scores: Mapping[str, Score], losses: Mapping[str, float]) -> Mapping[str, Score]:
+    added = dict(scores)
+    for name, loss in losses.items():
+        times, total = added.get(name, (0, 0.0))
+        added[name] = Score(times + 1, total + loss)
+    for name in list(added)[: max(0, len(added) - SCORES_KEPT)]:
+        del added[name]
+    return added

@@ -1,0 +1,148 @@
+"""What is kept of feedback: the decisions it may come for, the feedback itself, and what was learned of it.
+
+The feedback of a cluster has one order, that in which it was written. Every frontend goes through it in that order,
+and a policy is a pure function: so all come to the same states, whoever accepted the feedback, and none is lost. A
+state that is kept says how far it goes; one that goes further takes the place of one that does not.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import msgspec
+
+from clipper.types import ModelVersion
+
+DECISION_SECONDS = 3600.0
+"""How long feedback by query id is possible."""
+
+DECISIONS_KEPT = 1_000_000
+wall_clock = time.time
+"""Stamps decisions and feedback, in seconds since the epoch; deadlines go by another."""
+
+FEEDBACK_KEPT = 2 * DECISIONS_KEPT
+"""Twice as much: so that feedback is remembered, and not taken again, for as long as its decision is."""
+
+
+def journal_path(store: str) -> str:
+    """Where the journal of the cluster is whose registry is in the file ``store``."""
+    return f"{store}.journal"
+
+
+class DecisionRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A decision as it is kept, and handed on with its feedback.
+
+    ``at`` is when it was made (seconds since the epoch); ``epoch`` that of the policy (``Application.policy_epoch``);
+    ``linked`` the models linked when its feedback came, ``asked`` those asked with their propensities, ``shadows``
+    those asked beside them; ``outputs`` JSON texts, of models that gave one; ``answer`` is None if the default was
+    answered; ``data`` the input, if the policy wants to see it again, else empty.
+    """
+
+    query_id: int
+    app: str
+    user: str
+    at: float
+    epoch: int
+    linked: tuple[str, ...]
+    asked: tuple[tuple[ModelVersion, float], ...]
+    shadows: tuple[ModelVersion, ...]
+    outputs: dict[str, bytes]
+    answer: bytes | None
+    confidence: float
+    draw: float
+    data: bytes = b""
+
+
+class Feedback(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Accepted feedback: what was decided, and how well each model did. Outputs and losses are by ``name:version``.
+
+    ``label`` is a JSON text, None if a loss was given instead; ``loss`` that of what was answered, None if that was
+    the default output. ``forget``: no feedback, but the order to forget the user, at this place of the order.
+    """
+
+    decision: DecisionRecord
+    at: float
+    label: bytes | None
+    losses: dict[str, float]
+    loss: float | None
+    forget: bool = False
+
+
+def order_to_forget(app: str, at: float) -> Feedback:
+    """What tells frontends to forget a user, who is named beside it."""
+    nothing = DecisionRecord(0, app, "", at, 0, (), (), (), {}, None, 0.0, 0.0)
+    return Feedback(nothing, at, None, {}, None, forget=True)
+
+
+class Entry(NamedTuple):
+    """Feedback at its place in the order: positions grow, from 1, and none is given twice."""
+
+    position: int
+    feedback: Feedback
+
+
+class StateKey(NamedTuple):
+    """Whose state: ``user`` is empty for everybody's."""
+
+    app: str
+    user: str
+
+
+class StoredState(msgspec.Struct, frozen=True, array_like=True):
+    """``state`` is what feedback up to ``position``, and given under the policy of ``epoch``, has taught."""
+
+    epoch: int
+    position: int
+    state: Any
+
+
+class Journal(Protocol):
+    """Durable, and shared by the frontends of a cluster. Methods block and raise StoreError; one thread at a time."""
+
+    def append(self, feedback: Sequence[Feedback]) -> list[bool]:
+        """Writes feedback, durably once this returns; False for what a query id had been given before."""
+        ...
+
+    def read(self, after: int, limit: int) -> list[Entry]:
+        """Feedback beyond a position, in order, at most ``limit``."""
+        ...
+
+    def changed(self) -> bool:
+        """Whether anybody else has written since this was last asked. Cheap enough for 20 Hz."""
+        ...
+
+    def remember(self, decisions: Sequence[DecisionRecord]) -> None:
+        """Keeps decisions, whose ids ascend and come from one frontend, for ``DECISION_SECONDS``."""
+        ...
+
+    def recall(self, query_id: int) -> DecisionRecord | None:
+        """The decision about a query, if it is (still) kept, or feedback on it is."""
+        ...
+
+    def load(self, keys: Iterable[StateKey]) -> dict[StateKey, StoredState]:
+        """The states that are kept of these."""
+        ...
+
+    def save(self, states: Mapping[StateKey, StoredState], checkpoint: int) -> None:
+        """Keeps states, each unless one that goes further is kept; then all that is kept goes to ``checkpoint``."""
+        ...
+
+    def checkpoint(self) -> int:
+        """The position up to which every state is kept: from there on feedback is to be gone through."""
+        ...
+
+    def forget_user(self, app: str, user: str) -> None:
+        """Ends a user: his state goes, his feedback and decisions lose his name, the frontends are told."""
+        ...
+
+    def forget_app(self, app: str) -> None:
+        """Deletes all that is kept of an application."""
+        ...
+
+    def export(self, app: str, after: int, limit: int) -> list[Entry]:
+        """As ``read``, of one application, and without orders to forget."""
+        ...
+
+    def close(self) -> None: ...

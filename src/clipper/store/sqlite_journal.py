@@ -1,0 +1,211 @@
+"""The journal of an embedded cluster: one SQLite file, beside the registry's."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+from msgspec.structs import replace
+
+from clipper.store.journal import (
+    DECISION_SECONDS,
+    DECISIONS_KEPT,
+    FEEDBACK_KEPT,
+    DecisionRecord,
+    Entry,
+    Feedback,
+    StateKey,
+    StoredState,
+    order_to_forget,
+)
+from clipper.store.sqlite_file import Schema, SqliteFile
+
+SCHEMA: Final = Schema(
+    application_id=int.from_bytes(b"ClpJ"),
+    version=1,
+    statements=(
+        # Without AUTOINCREMENT a position would be given again, once the last of the feedback is deleted.
+        "CREATE TABLE feedback (position INTEGER PRIMARY KEY AUTOINCREMENT, query_id INTEGER UNIQUE, "
+        "app TEXT NOT NULL, user TEXT NOT NULL, record BLOB NOT NULL)",
+        "CREATE INDEX feedback_of_app ON feedback (app)",
+        "CREATE TABLE decisions (first INTEGER PRIMARY KEY, last INTEGER NOT NULL, size INTEGER NOT NULL, "
+        "at REAL NOT NULL, records BLOB NOT NULL)",
+        "CREATE TABLE states (app TEXT NOT NULL, user TEXT NOT NULL, epoch INTEGER NOT NULL, "
+        "position INTEGER NOT NULL, state BLOB NOT NULL, PRIMARY KEY (app, user)) WITHOUT ROWID",
+        "CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL)",
+        "INSERT INTO counters VALUES ('checkpoint', 0)",
+    ),
+)
+TIDY_EVERY: Final = 100
+"""Writes after which what is too old or too much is deleted."""
+
+_encode: Final = msgspec.msgpack.encode
+_NOTHING: Final = _encode(None)
+_read_feedback: Final = msgspec.msgpack.Decoder(Feedback).decode
+_read_decisions: Final = msgspec.msgpack.Decoder(list[DecisionRecord]).decode
+
+
+class SqliteJournal:
+    """``clipper.store.journal.Journal`` on the file ``path``, which is made if it is not there.
+
+    ``lock_timeout`` bounds, in seconds, every wait for another process that is writing; ``clock`` tells the seconds
+    since the epoch.
+    """
+
+    def __init__(
+        self, path: str | os.PathLike[str], *, lock_timeout: float = 5.0, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._file = SqliteFile(path, lock_timeout, SCHEMA)
+        self._clock = clock
+        self._data_version = -1
+        self._writes = 0
+        self._recalled: dict[int, DecisionRecord] = {}
+
+    # -- feedback
+
+    def append(self, feedback: Sequence[Feedback]) -> list[bool]:
+        with self._file.transaction("IMMEDIATE"):
+            return [self._insert(each) for each in feedback]
+
+    def _insert(self, feedback: Feedback) -> bool:
+        decision = feedback.decision
+        values = (decision.query_id, decision.app, decision.user, _encode(_nameless(feedback)))
+        query = "INSERT OR IGNORE INTO feedback (query_id, app, user, record) VALUES (?, ?, ?, ?)"
+        return self._file.execute(query, values).rowcount == 1
+
+    def read(self, after: int, limit: int) -> list[Entry]:
+        query = "SELECT position, user, record FROM feedback WHERE position > ? ORDER BY position LIMIT ?"
+        with self._file.explained():
+            return [_entry(*row) for row in self._file.rows(query, (after, limit))]
+
+    def export(self, app: str, after: int, limit: int) -> list[Entry]:
+        query = (
+            "SELECT position, user, record FROM feedback WHERE app = ? AND position > ? AND query_id IS NOT NULL "
+            "ORDER BY position LIMIT ?"
+        )
+        with self._file.explained():
+            return [_entry(*row) for row in self._file.rows(query, (app, after, limit))]
+
+    def changed(self) -> bool:
+        with self._file.explained():
+            before, self._data_version = self._data_version, self._file.scalar("PRAGMA data_version")
+        return before != self._data_version
+
+    # -- decisions
+
+    def remember(self, decisions: Sequence[DecisionRecord]) -> None:
+        first, last = decisions[0].query_id, decisions[-1].query_id
+        values = (first, last, len(decisions), decisions[-1].at, _encode(decisions))
+        with self._file.transaction("IMMEDIATE"):
+            self._file.execute("INSERT OR REPLACE INTO decisions VALUES (?, ?, ?, ?, ?)", values)
+            if self._is_time_to_tidy():
+                self._drop_old_decisions()
+
+    def recall(self, query_id: int) -> DecisionRecord | None:
+        if query_id not in self._recalled:  # feedback for one of a batch is followed by that for others
+            oldest = self._clock() - DECISION_SECONDS
+            # Answers do not come in the order of the ids: what was kept at one time overlaps with what was at others.
+            query = "SELECT records FROM decisions WHERE first <= ? AND last >= ? AND at > ? ORDER BY first DESC"
+            with self._file.explained():
+                for (records,) in self._file.rows(query, (query_id, query_id, oldest)):
+                    self._recalled = {each.query_id: each for each in _read_decisions(records)}
+                    if query_id in self._recalled:
+                        break
+        return self._recalled.get(query_id) or self._recall_of_feedback(query_id)
+
+    def _recall_of_feedback(self, query_id: int) -> DecisionRecord | None:
+        """A frontend that was killed has not kept its last decisions; those that had feedback are known by it."""
+        query = "SELECT position, user, record FROM feedback WHERE query_id = ?"
+        with self._file.explained():
+            for row in self._file.rows(query, (query_id,)):
+                return _entry(*row).feedback.decision
+        return None
+
+    def _drop_old_decisions(self) -> None:
+        self._file.execute("DELETE FROM decisions WHERE at <= ?", (self._clock() - DECISION_SECONDS,))
+        surplus = self._file.scalar("SELECT total(size) FROM decisions") - DECISIONS_KEPT
+        for first, size in self._file.rows("SELECT first, size FROM decisions ORDER BY at") if surplus > 0 else ():
+            if surplus <= 0:
+                break
+            self._file.execute("DELETE FROM decisions WHERE first = ?", (first,))
+            surplus -= size
+
+    # -- states
+
+    def load(self, keys: Iterable[StateKey]) -> dict[StateKey, StoredState]:
+        query = "SELECT epoch, position, state FROM states WHERE app = ? AND user = ?"
+        found: dict[StateKey, StoredState] = {}
+        with self._file.explained():
+            for key in keys:
+                for epoch, position, state in self._file.rows(query, key):
+                    found[key] = StoredState(epoch, position, msgspec.msgpack.decode(state))
+        return found
+
+    def save(self, states: Mapping[StateKey, StoredState], checkpoint: int) -> None:
+        rows = [(*key, each.epoch, each.position, _encode(each.state)) for key, each in states.items()]
+        with self._file.transaction("IMMEDIATE"):
+            self._file.executemany(
+                "INSERT INTO states VALUES (?, ?, ?, ?, ?) ON CONFLICT (app, user) DO UPDATE "
+                "SET epoch = excluded.epoch, position = excluded.position, state = excluded.state "
+                "WHERE (excluded.epoch, excluded.position) > (epoch, position)",
+                rows,
+            )
+            self._file.execute("UPDATE counters SET value = max(value, ?) WHERE name = 'checkpoint'", (checkpoint,))
+            if self._is_time_to_tidy():
+                self._drop_old_feedback()
+                self._drop_forgotten()
+
+    def checkpoint(self) -> int:
+        with self._file.explained():
+            return self._file.scalar("SELECT value FROM counters WHERE name = 'checkpoint'")
+
+    def _drop_old_feedback(self) -> None:
+        self._file.execute(
+            "DELETE FROM feedback WHERE position <= (SELECT min(value, (SELECT max(position) FROM feedback) - ?) "
+            "FROM counters WHERE name = 'checkpoint')",
+            (FEEDBACK_KEPT,),
+        )
+
+    def _drop_forgotten(self) -> None:
+        """The last that tells of users who were forgotten: every frontend has heard of it long since."""
+        kept = self._file.scalar("SELECT value FROM counters WHERE name = 'checkpoint'")
+        self._file.execute("DELETE FROM feedback WHERE query_id IS NULL AND position <= ?", (kept,))
+        self._file.execute("DELETE FROM states WHERE state = ? AND position <= ?", (_NOTHING, kept))
+
+    # -- the end of things
+
+    def forget_user(self, app: str, user: str) -> None:
+        with self._file.transaction("IMMEDIATE"):
+            self._file.execute("UPDATE feedback SET user = '' WHERE app = ? AND user = ?", (app, user))
+            self._file.execute("DELETE FROM states WHERE app = ? AND user = ?", (app, user))
+            order = (app, user, _encode(order_to_forget(app, self._clock())))
+            self._file.execute("INSERT INTO feedback (app, user, record) VALUES (?, ?, ?)", order)
+
+    def forget_app(self, app: str) -> None:
+        with self._file.transaction("IMMEDIATE"):
+            self._file.execute("DELETE FROM feedback WHERE app = ?", (app,))
+            self._file.execute("DELETE FROM states WHERE app = ?", (app,))
+
+    def close(self) -> None:
+        self._file.close()
+
+    def _is_time_to_tidy(self) -> bool:
+        self._writes += 1
+        return self._writes % TIDY_EVERY == 0
+
+
+def _nameless(feedback: Feedback) -> Feedback:
+    """Users stand in a column of their own, where they can be forgotten."""
+    if not feedback.decision.user:
+        return feedback
+    return replace(feedback, decision=replace(feedback.decision, user=""))
+
+
+def _entry(position: int, user: str, record: Any) -> Entry:
+    feedback = _read_feedback(record)
+    if user:
+        feedback = replace(feedback, decision=replace(feedback.decision, user=user))
+    return Entry(position, feedback)
