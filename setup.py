@@ -48,6 +48,13 @@ HOT = (
     "rpc/frames",
     "rpc/listener",
     "rpc/wire",
+    "selection/answers",
+    "selection/combining",
+    "selection/exp3",
+    "selection/hedge",
+    "selection/odds",
+    "selection/outputs",
+    "selection/states",
     "sockets",
 )
 

@@ -272,6 +272,11 @@ def test_what_is_no_json_is_refused(known, query_addr, body, cause):
     assert cause in refusal(send(query_addr, "POST", "/known/update", body), 400).lower()
 
 
+def test_a_large_input_is_fed_back_by_its_query_id(known, query_addr):
+    cause = refusal(post(query_addr, "/known/update", {"label": 1, "input": [0.125] * 200_000}), 413)
+    assert "send the query_id in place of a large input" in cause
+
+
 def test_losses_and_labels_out_of_range_are_refused(known, query_addr):
     for loss in (-0.5, 1.5):
         assert "a number from 0" in refusal(post(query_addr, "/known/update", {"loss": loss, "query_id": known}), 400)

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 import msgspec
 
 from clipper.catalog import AppView
-from clipper.errors import ClipperError, JsonError, MethodNotAllowed
+from clipper.errors import ClipperError, JsonError, MethodNotAllowed, PayloadTooLarge
 from clipper.feedback import FeedbackAnswer, FeedbackRequest, check_user
 from clipper.frontend.codec import UNREADABLE, PredictDecoder
 from clipper.frontend.exchange import Exchange
@@ -18,6 +18,8 @@ UPDATE_SCHEMA: Final = (
     '{"label": any JSON value, or "loss": number from 0 to 1 or {model: number}, '
     '"query_id": int or "input": as in predict, "user_id"?: string | int}'
 )
+LONGEST_BODY: Final = 1 << 20
+"""Bytes: it is read in one go, and more would hold up other queries. Longer inputs are not cached, either."""
 _LEFT_OUT: Final = msgspec.Raw()
 
 
@@ -50,9 +52,15 @@ class UpdateEndpoint:
         self._metrics = metrics
 
     def answer(self, exchange: Exchange) -> None:
-        """Raises MethodNotAllowed; other errors are counted and answered, now or later."""
+        """Raises MethodNotAllowed and PayloadTooLarge; other errors are counted and answered, now or later."""
         if exchange.method != b"POST":
             raise MethodNotAllowed(f"/{self._app.name}/update takes POST, not {exchange.method.decode('latin-1')}")
+
+        if len(exchange.body) > LONGEST_BODY:
+            raise PayloadTooLarge(
+                f"feedback has at most {LONGEST_BODY} bytes, not {len(exchange.body)}: send the query_id in place "
+                "of a large input"
+            )
 
         def respond(outcome: FeedbackAnswer | ClipperError) -> None:
             self._respond(exchange, outcome)

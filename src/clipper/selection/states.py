@@ -71,9 +71,12 @@ class Loading:
 class States:
     """``load`` is called with the key of each state that is to be read from the store, and handed to ``loaded``."""
 
-    def __init__(self, load: Callable[[StateKey], None], users_kept: int = USERS_KEPT) -> None:
+    def __init__(
+        self, load: Callable[[StateKey], None], users_kept: int = USERS_KEPT, most_loading: int = MOST_LOADING
+    ) -> None:
         self._load = load
         self._users_kept = users_kept
+        self._most_loading = most_loading
         self._apps: dict[str, AppStates] = {}
         self._users: dict[StateKey, UserState] = {}  # the least recently needed first
         self._unsaved_users: dict[StateKey, None] = {}
@@ -147,7 +150,7 @@ class States:
         """Has ``waiter`` called once the user's state is there; False if too many are waited for already."""
         loading = self._loading.get(StateKey(app, user))
         if loading is None:
-            if len(self._loading) >= MOST_LOADING:
+            if len(self._loading) >= self._most_loading:
                 return False
             loading = self._begin_loading(StateKey(app, user))
         loading.waiters.append(waiter)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from clipper.selection.learning import Teaching, rebuild
 from clipper.selection.policies import make_policy
-from clipper.selection.states import MOST_LOADING, States, users_of
+from clipper.selection.states import States, users_of
 from clipper.store.journal import DecisionRecord, Entry, Feedback, StateKey, StoredState
 from clipper.types import ModelVersion
 
@@ -223,10 +223,8 @@ def test_links_that_come_and_go():
     assert states.position == 12
 
 
-def test_too_many_users_at_once_are_not_waited_for(monkeypatch):
-    monkeypatch.setattr("clipper.selection.states.MOST_LOADING", 3)
-    states = begin(Shelf())
-    assert MOST_LOADING > 3
+def test_too_many_users_at_once_are_not_waited_for():
+    states = States(lambda key: None, most_loading=3)
     assert [states.wait_for("app", f"u{n}", lambda: None) for n in range(5)] == [True, True, True, False, False]
 
 
