@@ -25,6 +25,9 @@ RECALLS: Final = 5
 SAVE_SECONDS: Final = 1.0
 """How long what was learned may be unsaved: after a crash that much feedback is gone through again."""
 
+FORGET_SECONDS: Final = 3.0
+"""After that, at the latest a second later, an order to forget a user is deleted itself: all have heard it."""
+
 AT_ONCE: Final = 1000
 """Feedback that is written, or read, in one go."""
 
@@ -141,6 +144,8 @@ class JournalFeed:
         if entries:
             self._learned()
             self._plan_to_save()
+        if any(entry.feedback.forget for entry in entries):  # the second save drops the order, and with it the name
+            self._loop.call_later(FORGET_SECONDS, self._plan_to_save)
 
     def _take_up(self, entries: Sequence[Entry], outcomes: Sequence[tuple[Written, bool | StoreError]]) -> None:
         self._learn(entries)

@@ -153,10 +153,10 @@ class SqliteJournal:
                 "WHERE (excluded.epoch, excluded.position) > (epoch, position)",
                 rows,
             )
+            self._drop_forgotten()
             self._file.execute("UPDATE counters SET value = max(value, ?) WHERE name = 'checkpoint'", (checkpoint,))
             if self._is_time_to_tidy():
                 self._drop_old_feedback()
-                self._drop_forgotten()
 
     def checkpoint(self) -> int:
         with self._file.explained():
@@ -170,14 +170,17 @@ class SqliteJournal:
         )
 
     def _drop_forgotten(self) -> None:
-        """The last that tells of users who were forgotten: every frontend has heard of it long since."""
+        """The last that names users who were forgotten: at the last save every frontend had heard of it."""
         kept = self._file.scalar("SELECT value FROM counters WHERE name = 'checkpoint'")
-        self._file.execute("DELETE FROM feedback WHERE query_id IS NULL AND position <= ?", (kept,))
-        self._file.execute("DELETE FROM states WHERE state = ? AND position <= ?", (_NOTHING, kept))
+        orders = "DELETE FROM feedback WHERE query_id IS NULL AND position <= ?"
+        if self._file.execute(orders, (kept,)).rowcount:
+            self._file.execute("DELETE FROM states WHERE state = ? AND position <= ?", (_NOTHING, kept))
 
     # -- the end of things
 
     def forget_user(self, app: str, user: str) -> None:
+        with self._file.explained():
+            self._file.execute("PRAGMA secure_delete = ON")  # what is deleted is overwritten in the file
         with self._file.transaction("IMMEDIATE"):
             self._file.execute("UPDATE feedback SET user = '' WHERE app = ? AND user = ?", (app, user))
             self._file.execute("DELETE FROM states WHERE app = ? AND user = ?", (app, user))
