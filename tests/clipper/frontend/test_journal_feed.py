@@ -111,6 +111,7 @@ def test_what_was_learned_is_there_after_a_restart(path):
     async def play():
         frontend = Frontend(path)
         await frontend.accept(*(entry(number, "ann", 0.0) for number in range(1, 30)))
+        await frontend.of_user("ann")
         before = frontend.feed.states.of_everybody("app")
         await frontend.stop()
         journal = SqliteJournal(path)
