@@ -13,6 +13,7 @@ from pathlib import Path
 from setuptools import Extension, setup
 
 HOT = (
+    "feedback",
     "execution/batching",
     "execution/cache",
     "execution/delay",
@@ -36,6 +37,7 @@ HOT = (
     "frontend/reader",
     "frontend/replicas",
     "frontend/request",
+    "frontend/update",
     "histogram",
     "metrics",
     "prediction",
@@ -51,11 +53,16 @@ HOT = (
     "selection/answers",
     "selection/combining",
     "selection/exp3",
+    "selection/counts",
     "selection/hedge",
+    "selection/learning",
+    "selection/losses",
     "selection/odds",
     "selection/outputs",
     "selection/states",
+    "selection/thompson",
     "sockets",
+    "updater",
 )
 
 

@@ -8,7 +8,7 @@ from clipper.errors import ClipperError, QueryProcessingError
 from clipper.execution.model import ModelSettings
 from clipper.fragments import as_fragment
 from clipper.selection.learning import Teaching
-from clipper.selection.policies import make_policy
+from clipper.selection.policies import POLICY_NAMES, make_policy
 from clipper.selection.policy import SelectionPolicy
 from clipper.selection.unusable import Unusable
 from clipper.types import Application, ModelVersion, Registry
@@ -23,6 +23,7 @@ class AppView:
     """One application, ready to serve: its record, the versions its links now lead to, and its policy.
 
     ``ensemble``: whether more than one model is linked, so that answers tell which models they are made of.
+    ``escalates``: whether its policy may ask more models once it has heard those it asked.
     ``selects``: whether queries go through the policy, and are kept for feedback; else they go to the one model.
     """
 
@@ -32,8 +33,10 @@ class AppView:
         "default_fragment",
         "ensemble",
         "epoch",
+        "escalates",
         "has_feedback",
         "keeps_input",
+        "learns",
         "linked",
         "models",
         "policy",
@@ -51,7 +54,9 @@ class AppView:
         self.policy = _policy_of(application)
         self.epoch = application.policy_epoch
         self.teaching = Teaching(application.name, self.policy, self.epoch, application.input_type)
+        self.learns = self.policy.learns
         self.keeps_input = self.policy.contextual
+        self.escalates = application.selection_policy not in POLICY_NAMES or application.selection_policy == "cascade"
         self.linked: tuple[str, ...] = ()
         self.models: tuple[ModelVersion, ...] = ()
         self.shadows: tuple[ModelVersion, ...] = ()

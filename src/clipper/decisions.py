@@ -10,7 +10,7 @@ from clipper.store.journal import DecisionRecord
 from clipper.types import ModelVersion
 
 RECENT: Final = 32_768
-RECENT_BYTES: Final = 32 << 20
+RECENT_BYTES: Final = 64 << 20
 """Decisions in memory, and the inputs in them; of those before, the journal has a copy."""
 
 LONGEST_OUTPUT: Final = 4096
@@ -93,10 +93,10 @@ class Decisions:
 def as_record(query: Made, at: float) -> DecisionRecord:
     """With all outputs that have come by now."""
     app, context = query.app, query.context
-    outputs = {f"{name}:{version}": text for (name, version), text in query.outputs.items() if _is_kept(text)}
-    for (name, version), text in query.shadow_outputs.items():
-        if _is_kept(text):
-            outputs[f"{name}:{version}"] = text
+    outputs = {str(model): text for model, text in query.outputs.items() if len(text) <= LONGEST_OUTPUT}
+    if query.shadow_outputs:
+        shadows = query.shadow_outputs.items()
+        outputs |= {str(model): text for model, text in shadows if len(text) <= LONGEST_OUTPUT}
     return DecisionRecord(
         query.id,
         app.name,
@@ -104,7 +104,7 @@ def as_record(query: Made, at: float) -> DecisionRecord:
         at,
         app.epoch,
         app.linked,
-        tuple([(choice.model, choice.propensity) for choice in query.asked]),
+        tuple(query.asked),
         query.shadows,
         outputs,
         query.answered_with,
@@ -117,7 +117,3 @@ def as_record(query: Made, at: float) -> DecisionRecord:
 def in_id_order(decisions: Sequence[tuple[Made, float]]) -> list[tuple[Made, float]]:
     """As the journal wants them."""
     return sorted(decisions, key=lambda each: each[0].id)
-
-
-def _is_kept(text: bytes) -> bool:
-    return len(text) <= LONGEST_OUTPUT

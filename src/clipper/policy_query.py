@@ -136,12 +136,18 @@ class PolicyQuery:
             self.give_up()
 
     def _combine(self) -> Combined | None:
-        missing = [choice.model for choice in self.asked if choice.model not in self.outputs]
         try:
-            return self.lane.app.policy.combine(self._state, self.context, self.outputs, missing)
+            return self.lane.app.policy.combine(self._state, self.context, self.outputs, self._missing())
         except Exception as error:
             self._policy_failed("combine", error)
             return None
+
+    def _missing(self) -> list[ModelVersion]:
+        """Who was asked and has not answered, or can't."""
+        outputs = self.outputs
+        if len(outputs) == len(self.asked):
+            return []
+        return [choice.model for choice in self.asked if choice.model not in outputs]
 
     def _is_settled(self, combined: Combined) -> bool:
         """Whether what is missing can change neither the output nor the side of the threshold that it is on."""
@@ -150,9 +156,10 @@ class PolicyQuery:
 
     def _asks_more(self) -> bool:
         app = self.lane.app
-        left = [each for each in self._models if all(each is not choice.model for choice in self.asked)]
-        if not left or not app.ensemble:
+        if not app.escalates or len(self.asked) >= len(self._models):
             return False
+        asked = [choice.model for choice in self.asked]
+        left = [each for each in self._models if each not in asked]
         try:
             more = app.policy.ask_more(self._state, self.context, left, self.outputs)
         except Exception as error:
@@ -180,8 +187,9 @@ class PolicyQuery:
         self.confidence = confidence = combined.confidence
         prediction = Prediction(self.id, combined.output, confidence=confidence)
         if app.ensemble:
-            prediction.models = tuple(choice.model for choice in self.asked if choice.model in self.outputs)
-            prediction.missing = tuple(choice.model for choice in self.asked if choice.model not in self.outputs)
+            outputs = self.outputs
+            prediction.models = tuple([choice.model for choice in self.asked if choice.model in outputs])
+            prediction.missing = tuple(self._missing())
         self._decide()
         if confidence < app.confidence_threshold:
             self._default(prediction, app.confidence_threshold)
@@ -195,9 +203,6 @@ class PolicyQuery:
     def _decide(self) -> None:
         """What was decided is kept for feedback; what is needed no more is let go."""
         self._state, self._models, self._flights = None, (), []
-        if not self.lane.app.keeps_input:
-            _, input_type, user, draw = self.context
-            self.context = Context(b"", input_type, user, draw)
         self._decisions.add(self)
 
     def _default(self, prediction: Prediction, threshold: float) -> None:

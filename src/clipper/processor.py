@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
 
 from clipper.catalog import AppView, Catalog
 from clipper.decisions import Decisions
@@ -13,7 +12,7 @@ from clipper.metrics import AppMetrics, Metrics
 from clipper.policy_query import PolicyQuery
 from clipper.query import Query
 from clipper.query_ids import QueryIds
-from clipper.selection.policy import Context, State
+from clipper.selection.policy import Context
 from clipper.selection.states import States
 from clipper.types import ModelVersion, Registry
 
@@ -85,7 +84,7 @@ class Processor:
         lane = self._lanes.get(app)
         if lane is None:
             lane = self._lanes[app] = self._lane(app, self._metrics.app(app.name))
-            if app.policy.learns:
+            if app.learns:
                 self._metrics.app(app.name).weights = lambda: self._states.weights(app.name)
         models = app.models if models is None else models
         if app.selects and models:
@@ -127,21 +126,17 @@ class Processor:
         context = Context(data, app.application.input_type, user, rng.random())
         query = PolicyQuery(self._ids.take(), lane, context, arrived, answer, self._decisions)
         lane.admit(query)
-
-        def ask(state: State) -> None:
-            query.ask(state, models, app.shadows, rng, self._time())
-
-        if not user or not app.policy.learns:
-            ask(self._states.of_everybody(app.name))
+        if not user or not app.learns:
+            query.ask(self._states.of_everybody(app.name), models, app.shadows, rng, self._time())
             return query
         known = self._states.of_user(app.name, user)
         if known is not None:
-            ask(known[0])
+            query.ask(known[0], models, app.shadows, rng, self._time())
         else:
-            self._ask_when_loaded(query, user, ask)
+            self._ask_when_loaded(query, models, user)
         return query
 
-    def _ask_when_loaded(self, query: PolicyQuery, user: str, ask: Callable[[State], None]) -> None:
+    def _ask_when_loaded(self, query: PolicyQuery, models: tuple[ModelVersion, ...], user: str) -> None:
         """Asks once the user's state is there; or from everybody's, if that takes too long or too many wait."""
         app = query.app
         asked = False
@@ -151,7 +146,8 @@ class Processor:
             if not asked:
                 asked = True
                 known = self._states.of_user(app.name, user)
-                ask(self._states.of_everybody(app.name) if known is None else known[0])
+                state = self._states.of_everybody(app.name) if known is None else known[0]
+                query.ask(state, models, app.shadows, self._rng, self._time())
 
         if self._states.wait_for(app.name, user, ask_once):
             self._clock.call_at(self._time() + app.slo * STATE_PATIENCE, ask_once)

@@ -1,10 +1,10 @@
-"""The shapes of predict bodies."""
+"""The shapes of predict bodies, and of feedback."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any, Final
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Raw, Struct
 
 _FLOAT32_MAX: Final = 3.4028234663852886e38
 _LEFT_OUT: Final[Any] = None  # JSON's null is no value of any field
@@ -39,3 +39,18 @@ class Integers(Body, forbid_unknown_fields=True, gc=False):
 class Text(Body, forbid_unknown_fields=True, gc=False):
     input: str = _LEFT_OUT
     input_batch: list[str] = _LEFT_OUT
+
+
+NO_VALUE: Final = Raw()
+QueryId = Annotated[int, Meta(ge=0, lt=1 << 53)]
+
+
+class FeedbackBody(Struct, forbid_unknown_fields=True):
+    """``uid`` is the old name of ``user_id``; ``label`` and ``input`` are ``NO_VALUE`` if they are left out."""
+
+    label: Raw = NO_VALUE
+    loss: float | dict[str, float] | None = None
+    query_id: QueryId | None = None
+    input: Raw = NO_VALUE
+    user_id: str | int | None = None
+    uid: str | int | None = None

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
 import msgspec
 
 from clipper.catalog import AppView
 from clipper.errors import ClipperError, JsonError, MethodNotAllowed, PayloadTooLarge
 from clipper.feedback import FeedbackAnswer, FeedbackRequest, check_user
+from clipper.frontend.bodies import NO_VALUE, FeedbackBody
 from clipper.frontend.codec import UNREADABLE, PredictDecoder
 from clipper.frontend.exchange import Exchange
 from clipper.metrics import Metrics
@@ -20,21 +21,6 @@ UPDATE_SCHEMA: Final = (
 )
 LONGEST_BODY: Final = 1 << 20
 """Bytes: it is read in one go, and more would hold up other queries. Longer inputs are not cached, either."""
-_LEFT_OUT: Final = msgspec.Raw()
-
-
-QueryId = Annotated[int, msgspec.Meta(ge=0, lt=1 << 53)]
-
-
-class FeedbackBody(msgspec.Struct, forbid_unknown_fields=True):
-    """``uid`` is the old name of ``user_id``."""
-
-    label: msgspec.Raw = _LEFT_OUT
-    loss: float | dict[str, float] | None = None
-    query_id: QueryId | None = None
-    input: msgspec.Raw = _LEFT_OUT
-    user_id: str | int | None = None
-    uid: str | int | None = None
 
 
 _decode: Final = msgspec.json.Decoder(FeedbackBody).decode
@@ -73,12 +59,12 @@ class UpdateEndpoint:
     def _read(self, body: bytes | bytearray) -> FeedbackRequest:
         try:
             fields = _decode(body)
-            label = None if fields.label == _LEFT_OUT else msgspec.json.decode(fields.label)
+            label = None if fields.label == NO_VALUE else msgspec.json.decode(fields.label)
         except RecursionError:
             raise _complaint("the JSON is nested too deeply") from None
         except UNREADABLE as error:
             raise _complaint(str(error) if body.strip() else "the body is empty") from None
-        has_label, has_input = fields.label != _LEFT_OUT, fields.input != _LEFT_OUT
+        has_label, has_input = fields.label != NO_VALUE, fields.input != NO_VALUE
         if has_label is (fields.loss is not None):
             raise _complaint("send one of label and loss" + (", not both" if has_label else ""))
         if has_input is (fields.query_id is not None):

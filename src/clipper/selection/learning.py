@@ -8,7 +8,6 @@ from typing import Any, Final, NamedTuple
 
 from clipper.selection.policy import Choice, Context, Decision, SelectionPolicy, State
 from clipper.store.journal import DecisionRecord, Entry, Feedback, StoredState
-from clipper.types import ModelVersion
 
 log = logging.getLogger(__name__)
 
@@ -91,8 +90,10 @@ class Teaching:
     def _observe(self, state: State, feedback: Feedback) -> State:
         decision = feedback.decision
         context = Context(decision.data, self.input_type, decision.user, decision.draw)
-        choices = [Choice(ModelVersion(*model), propensity) for model, propensity in decision.asked]
-        models = {str(each): each for each in (*(choice.model for choice in choices), *decision.shadows)}
+        choices = [Choice(model, propensity) for model, propensity in decision.asked]
+        models = {str(choice.model): choice.model for choice in choices}
+        for shadow in decision.shadows:
+            models[str(shadow)] = shadow
         outputs = {models[name]: output for name, output in decision.outputs.items() if name in models}
         losses = {models[name]: loss for name, loss in feedback.losses.items() if name in models}
         decided = Decision(choices, outputs, decision.answer, decision.confidence)
@@ -153,6 +154,6 @@ def _add_up(scores: Mapping[str, Score], losses: Mapping[str, float]) -> Mapping
     for name, loss in losses.items():
         times, total = added.get(name, (0, 0.0))
         added[name] = Score(times + 1, total + loss)
-    for name in list(added)[: max(0, len(added) - SCORES_KEPT)]:
-        del added[name]
+    while len(added) > SCORES_KEPT:
+        del added[next(iter(added))]
     return added

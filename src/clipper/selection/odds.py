@@ -15,10 +15,10 @@ def pick(models: Sequence[ModelVersion], odds: Sequence[float], draw: float) -> 
     """One of the models, drawn in proportion to their odds (one of which at least is positive)."""
     total = sum(odds)
     left = draw * total
-    for model, each in zip(models, odds, strict=True):
+    for place, each in enumerate(odds):
         left -= each
         if left < 0.0:
-            return (Choice(model, each / total),)
+            return (Choice(models[place], each / total),)
     # Rounding has left the draw beyond the last of them.
     best = max(odds)
     return (Choice(models[odds.index(best)], best / total),)
