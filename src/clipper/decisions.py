@@ -48,6 +48,12 @@ class Made(Protocol):
     @property
     def app(self) -> DecidedApp: ...
 
+    def is_complete(self) -> bool:
+        """Whether no output can come any more."""
+        ...
+
+    def when_complete(self, then: Callable[[], None]) -> None: ...
+
 
 class Decisions:
     """Keeps what was decided, in the order of the answers. ``wake`` is called when there is some for the journal.
@@ -80,13 +86,23 @@ class Decisions:
             self._bytes -= len(oldest.context.data)
 
     def find(self, query_id: int) -> DecisionRecord | None:
-        """The decision about a query, None if it is not among the last."""
+        """The decision about a query, with what has come by now; None if it is not among the last."""
         made = self._recent.get(query_id)
         return None if made is None else as_record(*made)
 
-    def take(self) -> tuple[list[tuple[Made, float]], bool]:
+    def find_complete(self, query_id: int, then: Callable[[DecisionRecord], None]) -> bool:
+        """Has ``then`` called, at the latest at the query's deadline, with what its models say; False if unknown."""
+        made = self._recent.get(query_id)
+        if made is None:
+            return False
+        made[0].when_complete(lambda: then(as_record(*made)))
+        return True
+
+    def take(self, everything: bool = False) -> tuple[list[tuple[Made, float]], bool]:
         """What the journal is to keep now, as ``as_record`` has it; and whether there is more for the next time."""
-        taken, self._ripe, self._new = self._ripe, self._new, []
+        taken = [made for made in self._ripe if everything or made[0].is_complete()]
+        self._ripe = [made for made in self._ripe if not (everything or made[0].is_complete())] + self._new
+        self._new = []
         return taken, bool(self._ripe)
 
 

@@ -62,13 +62,13 @@ class Lane:
     first out, so that one timer, for the head, does for all."""
 
     __slots__ = (
-        "_clock",
         "_latest",
         "_metrics",
         "_open",
         "_silent_until",
         "_timer_set",
         "app",
+        "call_at",
         "executor",
         "recent",
         "slo",
@@ -79,8 +79,8 @@ class Lane:
         self.app = app
         self.slo = app.slo
         self.executor = executor
-        self._clock = clock
         self.time = clock.time
+        self.call_at = clock.call_at
         self._metrics = metrics
         self._open: dict[int, OpenQuery] = {}
         self._latest = 0.0
@@ -94,7 +94,7 @@ class Lane:
     def admit(self, query: OpenQuery) -> None:
         self._open[query.id] = query
         if query.deadline < self._latest:  # it took long to read, and younger ones came before
-            self._clock.call_at(query.deadline, query.give_up)
+            self.call_at(query.deadline, query.give_up)
             return
         self._latest = query.deadline
         if not self._timer_set:
@@ -131,7 +131,7 @@ class Lane:
 
     def _set_timer(self, head: OpenQuery) -> None:
         self._timer_set = True
-        self._clock.call_at(head.deadline, self._expire)
+        self.call_at(head.deadline, self._expire)
 
     def _expire(self) -> None:
         self._timer_set = False

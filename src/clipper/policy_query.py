@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from clipper.catalog import AppView
 from clipper.decisions import Decisions
@@ -24,9 +24,11 @@ class PolicyQuery:
         "_decisions",
         "_failure",
         "_flights",
+        "_listeners",
         "_models",
         "_sending",
         "_state",
+        "_unheard",
         "_waiting",
         "answer",
         "answered_with",
@@ -61,6 +63,8 @@ class PolicyQuery:
         self._state: State = None
         self._models: Sequence[ModelVersion] = ()
         self._waiting: list[ModelVersion] = []
+        self._unheard = 0
+        self._listeners: list[Callable[[], None]] | None = None
         self._flights: list[Flight] = []
         self._failure = ("deadline", "")
         self._sending = False
@@ -100,7 +104,10 @@ class PolicyQuery:
         self._waiting += models
         self._sending = True  # outputs may come before this returns: all that do are considered together
         submit, data = self.lane.executor.submit, self.context.data
-        for model in (*models, *self.shadows) if len(self.asked) == len(models) else models:
+        if len(self.asked) == len(models):
+            models += self.shadows
+        self._unheard += len(models)
+        for model in models:
             flight = submit(model, data, self.deadline, self, now)
             if flight is not None:
                 self._flights.append(flight)
@@ -117,12 +124,19 @@ class PolicyQuery:
             self._consider()
         else:
             self.shadow_outputs[model] = fragment
+        self._heard()
 
     def failure(self, model: ModelVersion, reason: str, detail: str) -> None:
         if model in self._waiting:
             self._waiting.remove(model)
             self._failure = (reason, detail)
             self._consider()
+        self._heard()
+
+    def _heard(self) -> None:
+        self._unheard -= 1
+        if not self._unheard and self._listeners is not None:
+            self._tell()
 
     def _consider(self) -> None:
         """Answers, asks more, or waits."""
@@ -199,6 +213,27 @@ class PolicyQuery:
         self.lane.answered(self)
         assert answer is not None
         answer(prediction)
+
+    # -- what feedback needs
+
+    def is_complete(self) -> bool:
+        """Whether every model that was asked has answered or failed: at the latest at the deadline."""
+        return self._unheard == 0 or self.lane.time() >= self.deadline
+
+    def when_complete(self, then: Callable[[], None]) -> None:
+        """Has ``then`` called, now or as soon as it is complete: what is not there yet is not wrong."""
+        if self.is_complete():
+            then()
+        elif self._listeners is None:
+            self._listeners = [then]
+            self.lane.call_at(self.deadline, self._tell)
+        else:
+            self._listeners.append(then)
+
+    def _tell(self) -> None:
+        listeners, self._listeners = self._listeners, None
+        for then in listeners or ():
+            then()
 
     def _decide(self) -> None:
         """What was decided is kept for feedback; what is needed no more is let go."""

@@ -45,24 +45,29 @@ class Updater:
         self._clock = clock
 
     def update(self, app: AppView, request: FeedbackRequest, respond: Respond) -> None:
-        """Has ``respond`` called exactly once.
+        """Has ``respond`` called exactly once: with what feedback did, or with the error that it is refused with.
 
-        Raises:
-            ClipperError: in place of that; as ``assess`` does, or the journal can't take more, or no model is linked.
+        What is asked of several models may be answered before all have said something: feedback waits for the rest,
+        at most until the query's deadline, for it is about them all.
         """
         if request.query_id is None:
             self._ask_again(app, request, respond)
             return
-        decision = self._find(app, request.query_id)
-        if decision is not None:
-            self._accept(app, decision, request, respond)
-        else:
-            self._recall(app, request.query_id, request, respond)
+        query_id = request.query_id
 
-    def _find(self, app: AppView, query_id: int) -> DecisionRecord | None:
+        def found(decision: DecisionRecord) -> None:
+            self._accept(app, decision, request, respond)
+
+        decision = self._of_one_model(app, query_id)
+        if decision is not None:
+            found(decision)
+        elif not self._decisions.find_complete(query_id, found):
+            self._recall(app, query_id, request, respond)
+
+    def _of_one_model(self, app: AppView, query_id: int) -> DecisionRecord | None:
         recent = self._processor.recent(app, query_id)
         if recent is None:
-            return self._decisions.find(query_id)
+            return None
         model, output = recent
         return DecisionRecord(
             query_id=query_id,
@@ -87,43 +92,42 @@ class Updater:
                 respond(unknown_query(app, query_id))
                 app.note_feedback()
             else:
-                self._accept_late(app, found, request, respond)
+                self._accept(app, found, request, respond)
 
         self._desk.recall(query_id, recalled, patiently=not self._processor.has_given(query_id))
 
     def _ask_again(self, app: AppView, request: FeedbackRequest, respond: Respond) -> None:
         """By input: the models are asked (most often the cache knows), as if the query came now."""
-        if not app.models:
-            raise Unavailable(f"feedback by input needs a model to ask: {what_is_missing(app)}")
-        assert request.data is not None
+        if not app.models or request.data is None:
+            respond(Unavailable(f"feedback by input needs a model to ask: {what_is_missing(app)}"))
+            return
 
         def answered(prediction: Prediction) -> None:
-            decision = self._decisions.find(prediction.query_id)
-            if decision is None or not decision.outputs:
-                why = prediction.explanation or "no output came"
-                respond(Unavailable(f"no model answered for this feedback ({why}): send it again"))
-            else:
-                self._accept_late(app, decision, request, respond)
+            why = prediction.explanation or "no output came"
+            refusal = Unavailable(f"no model answered for this feedback ({why}): send it again")
+
+            def found(decision: DecisionRecord) -> None:
+                if decision.outputs:
+                    self._accept(app, decision, request, respond)
+                else:
+                    respond(refusal)
+
+            if not self._decisions.find_complete(prediction.query_id, found):
+                respond(refusal)
 
         self._processor.ask_aside(app, request.data, answered, request.user)
 
-    def _accept_late(
-        self, app: AppView, decision: DecisionRecord, request: FeedbackRequest, respond: Respond
-    ) -> None:
-        """When nobody is there to catch an error."""
-        try:
-            self._accept(app, decision, request, respond)
-        except ClipperError as error:
-            respond(error)
-
     def _accept(self, app: AppView, decision: DecisionRecord, request: FeedbackRequest, respond: Respond) -> None:
-        feedback = assess(app, decision, request, self._clock())
-        app.note_feedback()
-
         def written(outcome: bool | StoreError) -> None:
             if isinstance(outcome, StoreError):
                 respond(Unavailable(outcome.cause))
             else:
                 respond(FeedbackAnswer(outcome, decision.query_id, feedback.losses if outcome else {}))
 
-        self._desk.accept(feedback, written)
+        try:
+            feedback = assess(app, decision, request, self._clock())
+            self._desk.accept(feedback, written)
+        except ClipperError as error:
+            respond(error)
+        else:
+            app.note_feedback()

@@ -117,7 +117,7 @@ class JournalFeed:
     def finish(self) -> None:
         """Has written what is to be written, before the thread stops."""
         for _ in range(2):  # decisions ripen for a round
-            self._keep()
+            self._keep(everything=True)
         self._save()
 
     def _add_job(self, job: Job) -> None:
@@ -157,9 +157,9 @@ class JournalFeed:
             self._keep_due = True
             self._loop.call_later(KEEP_SECONDS, self._keep)
 
-    def _keep(self) -> None:
+    def _keep(self, everything: bool = False) -> None:
         self._keep_due = False
-        taken, more = self.decisions.take()
+        taken, more = self.decisions.take(everything)
         if taken:
             self._add_job(lambda: self._journal.remember([as_record(*each) for each in in_id_order(taken)]))
         if more:
