@@ -12,7 +12,7 @@ from clipper.types import ModelVersion
 Counts = dict[str, list[float]]
 """``[observations, sum of their losses]`` by the name of the model, in the order of the links."""
 
-REACH: Final = 3.0
+REACH: Final = 20.0
 """Observations that everybody's count for, at most, where a user starts."""
 
 

@@ -31,7 +31,7 @@ class Exp3:
     learns: Final = True
     contextual: Final = False
 
-    REACH: Final = 1.0
+    REACH: Final = 6.0  # a user's own feedback is about one model at a time: what all know must carry further
 
     def __init__(self, *, eta: object = 0.05, share: object = 1e-5) -> None:
         self._eta = params.number("eta", eta, 1e-6, 10.0)
