@@ -14,7 +14,7 @@ RECENT_BYTES: Final = 64 << 20
 """Decisions in memory, and the inputs in them; of those before, the journal has a copy."""
 
 LONGEST_OUTPUT: Final = 4096
-"""Bytes of an output that is kept for feedback; a longer one counts as none."""
+"""Bytes of an output that is kept for feedback; the loss of a longer one is not known."""
 
 
 class DecidedApp(Protocol):
@@ -85,6 +85,12 @@ class Decisions:
             oldest, _ = self._recent.pop(next(iter(self._recent)))
             self._bytes -= len(oldest.context.data)
 
+    def forget(self, app: str, user: str) -> None:
+        """Takes a user's name off the decisions of an application."""
+        for query, _ in (*self._recent.values(), *self._ripe, *self._new):
+            if query.context.user == user and query.app.name == app:
+                query.context = query.context._replace(user="")
+
     def find(self, query_id: int) -> DecisionRecord | None:
         """The decision about a query, with what has come by now; None if it is not among the last."""
         made = self._recent.get(query_id)
@@ -109,10 +115,9 @@ class Decisions:
 def as_record(query: Made, at: float) -> DecisionRecord:
     """With all outputs that have come by now."""
     app, context = query.app, query.context
-    outputs = {str(model): text for model, text in query.outputs.items() if len(text) <= LONGEST_OUTPUT}
+    outputs = {str(model): kept_output(text) for model, text in query.outputs.items()}
     if query.shadow_outputs:
-        shadows = query.shadow_outputs.items()
-        outputs |= {str(model): text for model, text in shadows if len(text) <= LONGEST_OUTPUT}
+        outputs |= {str(model): kept_output(text) for model, text in query.shadow_outputs.items()}
     return DecisionRecord(
         query.id,
         app.name,
@@ -123,11 +128,16 @@ def as_record(query: Made, at: float) -> DecisionRecord:
         tuple(query.asked),
         query.shadows,
         outputs,
-        query.answered_with,
+        None if query.answered_with is None else kept_output(query.answered_with),
         query.confidence,
         context.draw,
         context.data if app.keeps_input else b"",
     )
+
+
+def kept_output(text: bytes) -> bytes:
+    """An output as it is kept: what is too long becomes nothing, and its loss can't be told."""
+    return text if len(text) <= LONGEST_OUTPUT else b""
 
 
 def in_id_order(decisions: Sequence[tuple[Made, float]]) -> list[tuple[Made, float]]:

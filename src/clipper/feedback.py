@@ -46,7 +46,8 @@ def check_user(user: str | int | None) -> str:
 def assess(app: AppView, decision: DecisionRecord, request: FeedbackRequest, at: float) -> Feedback:
     """The feedback about a decision: the loss of each model that is known, by the application's loss.
 
-    A model asked that gave no output has a loss of 1. A loss that is given for the answer is that of the models that
+    A model asked that gave no output has a loss of 1; that of one whose output is too long to be kept is not known. A
+    loss that is given for the answer is that of the models that
     said the same. ``at``: seconds since the epoch.
 
     Raises:
@@ -58,13 +59,16 @@ def assess(app: AppView, decision: DecisionRecord, request: FeedbackRequest, at:
     user = request.user or decision.user
     if decision.user and user != decision.user:
         raise BadRequest(
-            f"query {decision.query_id} was asked for user {decision.user!r}, its feedback is for {user!r}: "
-            "leave user_id out, or send that of the query"
+            f"query {decision.query_id} was asked for another user than {user!r}: leave user_id out, or send that of "
+            "the query"
         )
-    decision = replace(decision, user=user, epoch=app.epoch, linked=app.linked)
+    known = {name: output for name, output in decision.outputs.items() if output}
+    failures = {name: 1.0 for name in _names_asked(decision) if name not in decision.outputs}
+    answer = decision.answer or None
+    decision = replace(decision, user=user, epoch=app.epoch, linked=app.linked, outputs=known, answer=answer)
     if request.loss is None:
-        return _by_label(app.application, decision, request.label, at)
-    return _by_loss(app.application, decision, request.loss, at)
+        return _by_label(app.application, decision, request.label, failures, at)
+    return _by_loss(decision, request.loss, failures, at)
 
 
 def unknown_query(app: AppView, query_id: int) -> NotFound:
@@ -74,25 +78,28 @@ def unknown_query(app: AppView, query_id: int) -> NotFound:
     )
 
 
-def _by_label(application: Application, decision: DecisionRecord, value: object, at: float) -> Feedback:
+def _by_label(
+    application: Application, decision: DecisionRecord, value: object, failures: Mapping[str, float], at: float
+) -> Feedback:
     kind, scale = application.loss, application.loss_scale
     label = check_label(kind, value)
-    losses = _failures(decision)
-    losses |= {name: loss(kind, label, output, scale) for name, output in decision.outputs.items()}
+    losses = {**failures} | {name: loss(kind, label, output, scale) for name, output in decision.outputs.items()}
     of_answer = None if decision.answer is None else loss(kind, label, decision.answer, scale)
     return Feedback(decision, at, label, losses, of_answer)
 
 
 def _by_loss(
-    application: Application, decision: DecisionRecord, given: float | Mapping[str, float], at: float
+    decision: DecisionRecord, given: float | Mapping[str, float], failures: Mapping[str, float], at: float
 ) -> Feedback:
-    losses = _failures(decision)
+    losses = dict(failures)
     if isinstance(given, Mapping):
+        if not given:
+            raise BadRequest("loss names no model: send a number from 0 to 1, or one for each model by its name")
         losses |= {_asked(decision, name): check_loss(each) for name, each in given.items()}
         return Feedback(decision, at, None, losses, None)
     of_answer, answer = check_loss(given), decision.answer
     if answer is not None:
-        asked = {f"{name}:{version}" for (name, version), _ in decision.asked}
+        asked = set(_names_asked(decision))
         same = {name for name, output in decision.outputs.items() if loss("zero_one", answer, output, 1.0) == 0.0}
         if not same & asked:  # a mean, say, that no model gave: it is due to all of them
             same = asked & decision.outputs.keys()
@@ -100,9 +107,8 @@ def _by_loss(
     return Feedback(decision, at, None, losses, None if answer is None else of_answer)
 
 
-def _failures(decision: DecisionRecord) -> dict[str, float]:
-    asked = (f"{name}:{version}" for (name, version), _ in decision.asked)
-    return {name: 1.0 for name in asked if name not in decision.outputs}
+def _names_asked(decision: DecisionRecord) -> list[str]:
+    return [f"{name}:{version}" for (name, version), _ in decision.asked]
 
 
 def _asked(decision: DecisionRecord, name: str) -> str:

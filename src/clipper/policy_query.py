@@ -93,6 +93,10 @@ class PolicyQuery:
         except Exception as error:
             self._policy_failed("select", error)
             return
+        if not choices:
+            policy = self.lane.app.application.selection_policy
+            self.lane.defaulted(self, "no_model", f"the policy {policy} would ask none of the linked models")
+            return
         if shadows:
             asked = {choice.model for choice in choices}
             self.shadows = tuple([each for each in shadows if each not in asked])
@@ -112,8 +116,20 @@ class PolicyQuery:
             if flight is not None:
                 self._flights.append(flight)
         self._sending = False
+        if self.lane.app.escalates:
+            self._plan_to_ask_more(now)
         if len(self._flights) < len(self.asked) + len(self.shadows):
             self._consider()
+
+    def _plan_to_ask_more(self, now: float) -> None:
+        """One that does not answer must leave time for those that could be asked in its place."""
+        left = len(self._models) - len(self.asked)
+        if left > 0:
+            self.lane.call_at(now + (self.deadline - now) / (left + 1), self._lose_patience)
+
+    def _lose_patience(self) -> None:
+        if self.answer is not None and self._waiting:
+            self._asks_more()
 
     # -- hearing
 

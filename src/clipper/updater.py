@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from clipper.catalog import AppView
-from clipper.decisions import Decisions
+from clipper.decisions import Decisions, kept_output
 from clipper.errors import ClipperError, StoreError, Unavailable
 from clipper.feedback import FeedbackAnswer, FeedbackRequest, assess, unknown_query
 from clipper.prediction import Prediction
@@ -78,8 +78,8 @@ class Updater:
             linked=app.linked,
             asked=((model, 1.0),),
             shadows=(),
-            outputs={str(model): output},
-            answer=output,
+            outputs={str(model): kept_output(output)},
+            answer=kept_output(output),
             confidence=1.0,
             draw=0.0,
         )

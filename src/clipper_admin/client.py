@@ -100,6 +100,8 @@ class Client:
             response = self._session.request(
                 method, f"http://{addr}{path}", timeout=(CONNECT_SECONDS, seconds), allow_redirects=False, **extra
             )
+        except UnicodeError as error:
+            raise ClipperException(f"The request has text that is no Unicode ({error}): correct it") from error
         except requests.RequestException as error:
             raise _unreachable(addr, path, seconds, error) from error
         response.encoding = "utf-8"

@@ -19,7 +19,10 @@ _ARRAYS_CARRY_NAN: Final = (
 _KINDS: Final = {"<f8": "doubles", "<f4": "floats", "<i4": "integers"}
 
 
-NO_NAN_IN_FEEDBACK: Final = "; feedback has no NaN and no infinities: name the query by query_id instead of by input"
+NO_NAN_IN_FEEDBACK: Final = (
+    "; feedback has no NaN and no infinities: give a finite label or loss, and name a query whose input has some by "
+    "its query_id"
+)
 
 
 def encode(fields: Mapping[str, object], about_nan: str = _ARRAYS_CARRY_NAN) -> bytes:

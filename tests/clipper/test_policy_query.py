@@ -193,25 +193,24 @@ def test_a_cascade_asks_one_more_while_it_is_not_sure():
     assert not panel.replicas["b"].outstanding
 
 
-def test_cached_outputs_answer_at_once():
-    panel = Panel(registry())
+def test_a_cascade_does_not_wait_for_one_that_hangs_until_it_is_too_late():
+    panel = Panel(registry("cascade"))
     panel.predict()
-    for name in "abc":
-        panel.says(name, b"7")
-    panel.predict()
-    assert [each.output for each in panel.answers] == [b"7", b"7"]
-    assert panel.answers[1].confidence >= 2 / 3
+    panel.clock.advance(0.034)
+    panel.executor.flush(panel.clock.now)
+    assert panel.replicas["b"].outstanding
+    panel.clock.advance(0.034)
+    panel.executor.flush(panel.clock.now)
+    panel.says("b", b"1")
+    panel.says("c", b"1")
+    assert [(each.output, each.missing) for each in panel.answers] == [(b"1", (A,))]
 
 
-def test_a_client_that_leaves_costs_no_work():
-    panel = Panel(registry())
-    panel.predict(b"busy")
-    panel.predict(b"leaves").abandon()
-    for name in "abc":
-        panel.says(name, b"7")
-    assert [each.query_id for each in panel.answers] == [0]
-    assert panel.metrics.snapshot().apps["app"].cancelled == 1
-    assert panel.processor.open_queries() == 0
+def test_a_split_without_anybody_it_names_asks_nobody(caplog):
+    panel = Panel(registry("split", policy_params={"weights": {"elsewhere": 1.0}}))
+    panel.predict()
+    assert [(each.output, each.reason) for each in panel.answers] == [(b"-1", "no_model")]
+    assert "the policy split would ask none of the linked models" in caplog.text
 
 
 class Broken:
@@ -240,6 +239,44 @@ class Broken:
         if name == self.function:
             raise ZeroDivisionError("by design")
         return value
+
+
+class Exits(Broken):
+    def _maybe(self, name, value):
+        if name == self.function:
+            raise SystemExit(3)
+        return value
+
+
+@pytest.mark.parametrize("function", ["select", "combine", "observe"])
+def test_a_policy_that_exits_does_not_take_the_frontend_along(function):
+    panel = Panel(registry(f"{__name__}:Exits", policy_params={"function": function}))
+    panel.predict()
+    for name in "abc" if function != "select" else "":
+        panel.says(name, b"1")
+    assert len(panel.answers) == 1
+    panel.update(0, label=1)
+
+
+def test_cached_outputs_answer_at_once():
+    panel = Panel(registry())
+    panel.predict()
+    for name in "abc":
+        panel.says(name, b"7")
+    panel.predict()
+    assert [each.output for each in panel.answers] == [b"7", b"7"]
+    assert panel.answers[1].confidence >= 2 / 3
+
+
+def test_a_client_that_leaves_costs_no_work():
+    panel = Panel(registry())
+    panel.predict(b"busy")
+    panel.predict(b"leaves").abandon()
+    for name in "abc":
+        panel.says(name, b"7")
+    assert [each.query_id for each in panel.answers] == [0]
+    assert panel.metrics.snapshot().apps["app"].cancelled == 1
+    assert panel.processor.open_queries() == 0
 
 
 @pytest.mark.parametrize("function", ["select", "combine"])

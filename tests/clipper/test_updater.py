@@ -166,7 +166,7 @@ def test_feedback_may_name_the_user_that_the_query_did_not():
 def test_feedback_for_another_user_than_the_querys_is_refused():
     panel = asked(users=("ann",))
     told = panel.update(0, label=1, user="bob")
-    refused(told, BadRequest, "was asked for user 'ann', its feedback is for 'bob'")
+    refused(told, BadRequest, "was asked for another user than 'bob'")
 
 
 @pytest.mark.parametrize("loss", [-0.1, 1.1, float("nan"), float("inf")])
@@ -316,3 +316,36 @@ def test_decisions_are_kept_once_all_is_known():
     taken, more = panel.decisions.take()
     assert [query.id for query, _ in taken] == [0]
     assert not more
+
+
+def test_the_loss_of_an_output_too_long_to_be_kept_is_not_known():
+    panel = asked(outputs=(b'"' + b"x" * 5000 + b'"', b"1", b"1"))
+    assert panel.update(0, label=1) == [FeedbackAnswer(True, 0, {"b:1": 0.0, "c:1": 0.0})]
+    assert set(panel.desk.journal.read(0, 1)[0].feedback.decision.outputs) == {"b:1", "c:1"}
+
+
+def test_a_loss_of_no_model_is_refused():
+    refused(asked().update(0, loss={}), BadRequest, "loss names no model")
+
+
+def test_late_feedback_does_not_bring_a_forgotten_user_back():
+    panel = asked(users=("ann",))
+    panel.desk.journal.forget_user("app", "ann")
+    panel.desk.learn()
+    panel.decisions.forget("app", "ann")
+    (answer,) = panel.update(0, label=1)
+    assert answer.accepted
+    assert [each.feedback.decision.user for each in panel.desk.journal.read(1, 10)] == [""]
+
+
+def test_what_a_policy_learned_is_there_again_when_its_module_is():
+    panel = asked()
+    for _ in range(1):
+        panel.update(0, label=2)
+    learned = panel.app.policy.weights(panel.desk.states.of_everybody("app"))
+    away = registry("nowhere.at_all:Policy")
+    panel.processor.apply(away)
+    panel.predict(b"new")
+    assert panel.answers[-1].reason == "model_error"
+    panel.processor.apply(registry("hedge"))
+    assert panel.app.policy.weights(panel.desk.states.of_everybody("app")) == learned

@@ -144,8 +144,14 @@ class JournalFeed:
         if entries:
             self._learned()
             self._plan_to_save()
-        if any(entry.feedback.forget for entry in entries):  # the second save drops the order, and with it the name
-            self._loop.call_later(FORGET_SECONDS, self._plan_to_save)
+        for entry in entries:
+            if entry.feedback.forget and entry.feedback.decision.user:
+                self._forget(entry.feedback.decision.app, entry.feedback.decision.user)
+
+    def _forget(self, app: str, user: str) -> None:
+        self.decisions.forget(app, user)
+        self._add_job(lambda: self._journal.forget_decisions(app, user))  # those that were on their way there
+        self._loop.call_later(FORGET_SECONDS, self._plan_to_save)  # the second save drops the order, and the name
 
     def _take_up(self, entries: Sequence[Entry], outcomes: Sequence[tuple[Written, bool | StoreError]]) -> None:
         self._learn(entries)

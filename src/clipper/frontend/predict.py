@@ -63,7 +63,7 @@ class PredictEndpoint:
         media = None if is_json else media_of(exchange.header(b"content-type") or b"")
         body = exchange.body
         if exchange.query_string or not is_json:
-            _check_head(exchange, media)
+            check_head(exchange, media)
         if len(body) > LONG_BATCH and self._is_long(body, media):
             self._turns.add(exchange, self._answer_in_steps(exchange, media))
         elif media is not None:
@@ -177,7 +177,7 @@ class Place:
         self.batch.take(self.position, prediction)
 
 
-def _check_head(exchange: Exchange, media: Media | None) -> None:
+def check_head(exchange: Exchange, media: Media | None) -> None:
     """Raises UnsupportedMediaType or BadRequest for what would be misread, or read past."""
     if media is None and exchange.query_string:
         raise BadRequest(

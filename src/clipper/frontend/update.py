@@ -12,6 +12,7 @@ from clipper.feedback import FeedbackAnswer, FeedbackRequest, check_user
 from clipper.frontend.bodies import NO_VALUE, FeedbackBody
 from clipper.frontend.codec import UNREADABLE, PredictDecoder
 from clipper.frontend.exchange import Exchange
+from clipper.frontend.predict import check_head
 from clipper.metrics import Metrics
 from clipper.updater import Updater
 
@@ -38,7 +39,7 @@ class UpdateEndpoint:
         self._metrics = metrics
 
     def answer(self, exchange: Exchange) -> None:
-        """Raises MethodNotAllowed and PayloadTooLarge; other errors are counted and answered, now or later."""
+        """Raises ClipperError for what is wrong with the whole request; other errors are counted and answered."""
         if exchange.method != b"POST":
             raise MethodNotAllowed(f"/{self._app.name}/update takes POST, not {exchange.method.decode('latin-1')}")
 
@@ -47,6 +48,9 @@ class UpdateEndpoint:
                 f"feedback has at most {LONGEST_BODY} bytes, not {len(exchange.body)}: send the query_id in place "
                 "of a large input"
             )
+
+        if exchange.query_string or exchange.header(b"content-encoding") is not None:
+            check_head(exchange, None)
 
         def respond(outcome: FeedbackAnswer | ClipperError) -> None:
             self._respond(exchange, outcome)

@@ -105,9 +105,14 @@ def add_model_links(body: requests.NewLinks, registrar: Desk) -> str:
 
 
 @router.post("/delete_model_links", **text("Success!"))
-def delete_model_links(body: requests.Links, registrar: Desk) -> str:
-    """Removes links of an application to models, shadows or not: all that are named, or none."""
+def delete_model_links(body: requests.Links, registrar: Desk, archive: Archive) -> str:
+    """Removes links of an application to models, shadows or not: all that are named, or none.
+
+    What was learned of these models is forgotten: one that is linked again starts anew.
+    """
     registrar.apply(lambda registry: rules_links.delete_model_links(registry, body.app_name, body.model_names))
+    with archive.take() as journal:
+        journal.forget_models(body.app_name, body.model_names)
     logger.info("Successfully unlinked %s from application '%s'", body.model_names, body.app_name)
     return "Success!"
 

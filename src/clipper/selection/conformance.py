@@ -46,7 +46,7 @@ def check_policy(policy: SelectionPolicy, input_type: str = "doubles") -> list[s
     for check in CHECKS:
         try:
             found += check(policy, input_type)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             doing = check.__name__.removeprefix("_check_").replace("_", " ")
             told = error.cause if isinstance(error, ClipperError) else f"{type(error).__name__}: {error}"
             found.append(f"{doing}: {told}")

@@ -80,7 +80,7 @@ def _module(path: str, name: str) -> object:
 def _made(path: str, cls: type, params: Mapping[str, object]) -> object:
     try:
         return cls(**params)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         given = ", ".join(params) or "no parameters"
         raise BadRequest(f"The selection policy '{path}' can't be made with {given}: {_told(error)}") from None
 
@@ -128,7 +128,7 @@ class Custom:
         function: Callable[..., Any] = getattr(self._policy, name)
         try:
             return function(*arguments)
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # exit() would end the frontend
             raise self._error(name, f"raised {_told(error)}") from error
 
     def _error(self, name: str, what: str) -> PolicyError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from clipper.selection.policy import Choice, Context, Decision, SelectionPolicy, State
@@ -25,17 +25,19 @@ class Score(NamedTuple):
 class Learned(NamedTuple):
     """What the feedback of one application has taught, or of one of its users.
 
-    ``linked`` are the models that ``state`` is about; ``scores`` are by ``name:version``, with shadows.
+    ``linked`` are the models that ``state`` is about; ``scores`` are by ``name:version``, with shadows; ``gone`` says
+    of everybody's state at which position of the journal models were unlinked.
     """
 
     state: State
     linked: tuple[str, ...]
     feedbacks: int = 0
     scores: Mapping[str, Score] = {}
+    gone: Mapping[str, int] = {}
 
     def plain(self) -> list[Any]:
         """As it is kept in the store."""
-        return [self.state, self.linked, self.feedbacks, self.scores]
+        return [self.state, self.linked, self.feedbacks, self.scores, self.gone]
 
 
 class Teaching:
@@ -60,8 +62,8 @@ class Teaching:
         """What was kept, unless it was learned by another policy."""
         if stored is None or stored.epoch != self.epoch or stored.state is None:
             return None
-        state, linked, feedbacks, scores = stored.state
-        return Learned(state, tuple(linked), feedbacks, {name: Score(*each) for name, each in scores.items()})
+        state, linked, feedbacks, scores, gone = stored.state
+        return Learned(state, tuple(linked), feedbacks, {name: Score(*each) for name, each in scores.items()}, gone)
 
     def first(self, everybody: Learned) -> Learned:
         """Where a user starts."""
@@ -69,9 +71,31 @@ class Teaching:
 
     def for_links(self, learned: Learned, linked: tuple[str, ...]) -> State:
         """The state to serve from while these models are linked."""
+        if learned.state is None:  # there was no policy to begin with, or it failed to
+            return self._safely(lambda: self.policy.init(linked))
         if learned.linked == linked:
             return learned.state
         return self._safely(lambda: self.policy.relink(learned.state, linked))
+
+    def without(self, learned: Learned, models: Collection[str]) -> Learned:
+        """What is left when these are unlinked: should they come back, they are new."""
+        left = tuple([name for name in learned.linked if name not in models])
+        if left == learned.linked:
+            return learned
+        state = self.for_links(learned, left) if left else None
+        return Learned(state, left, learned.feedbacks, _without(learned.scores, models), learned.gone)
+
+    def of_user(self, own: Learned, position: int, everybody: Learned) -> Learned:
+        """A user's state, as of ``position``, without what was unlinked since."""
+        return self.without(own, [name for name, when in everybody.gone.items() if when > position])
+
+    def unlink(self, everybody: Learned, position: int, models: Sequence[str]) -> Learned:
+        """Everybody's state once these models are unlinked, at this position of the journal."""
+        left = self.without(everybody, models)
+        gone = {**everybody.gone, **dict.fromkeys(models, position)}
+        while len(gone) > SCORES_KEPT:
+            del gone[next(iter(gone))]
+        return left._replace(gone=gone, scores=_without(left.scores, models))
 
     def weights(self, state: State) -> dict[str, float]:
         """How far a state trusts each model."""
@@ -85,7 +109,7 @@ class Teaching:
         if self.policy.learns:
             state = self._observe(state, feedback)
         scores = _add_up(learned.scores, feedback.losses)
-        return Learned(state, decision.linked, learned.feedbacks + 1, scores)
+        return Learned(state, decision.linked, learned.feedbacks + 1, scores, learned.gone)
 
     def _observe(self, state: State, feedback: Feedback) -> State:
         decision = feedback.decision
@@ -133,10 +157,14 @@ def rebuild(
         is_his = bool(user) and feedback.decision.user == user and position > since_user
         if feedback.forget:
             own = None if is_his else own
+            if not feedback.decision.user and position > since:
+                everybody = teaching.unlink(everybody, position, feedback.decision.linked)
         elif feedback.decision.epoch == teaching.epoch:
-            own = teaching.learn(own or teaching.first(everybody), feedback) if is_his else own
+            if is_his:
+                known = teaching.of_user(own, since_user, everybody) if own is not None else None
+                own, since_user = teaching.learn(known or teaching.first(everybody), feedback), position
             everybody = teaching.learn(everybody, feedback) if position > since else everybody
-    return everybody, own
+    return everybody, teaching.of_user(own, since_user, everybody) if own is not None else None
 
 
 def mean_losses(learned: Learned) -> dict[str, tuple[int, float]]:
@@ -147,6 +175,10 @@ def mean_losses(learned: Learned) -> dict[str, tuple[int, float]]:
 def asked_of(decision: DecisionRecord) -> set[str]:
     """The models asked, shadows included, as ``name:version``."""
     return {f"{name}:{version}" for (name, version), _ in decision.asked} | set(map(str, decision.shadows))
+
+
+def _without(scores: Mapping[str, Score], models: Collection[str]) -> Mapping[str, Score]:
+    return {name: score for name, score in scores.items() if name.rpartition(":")[0] not in models}
 
 
 def _add_up(scores: Mapping[str, Score], losses: Mapping[str, float]) -> Mapping[str, Score]:

@@ -91,7 +91,7 @@ class SelectionPolicy(Protocol):
     def select(
         self, state: State, context: Context, models: Sequence[ModelVersion], rng: random.Random
     ) -> Sequence[Choice]:
-        """The models to ask, out of the linked ones (never empty)."""
+        """The models to ask, out of the linked ones; none, if there is none that it would ask."""
         ...
 
     def ask_more(

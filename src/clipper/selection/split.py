@@ -21,8 +21,8 @@ from clipper.types import ModelVersion
 class Split:
     """Asks one model, in proportion to the shares ``weights``; without these, all linked models get the same.
 
-    A linked model that ``weights`` does not name gets nothing, unless none of those named can be asked. ``salt`` sets
-    how users fall to models: applications with the same salt have the same users in the same arm.
+    A linked model that ``weights`` does not name gets nothing: if none that it names can be asked, nobody is. ``salt``
+    sets how users fall to models: applications with the same salt have the same users in the same arm.
     """
 
     __slots__ = ("_salt", "_shares")
@@ -46,6 +46,8 @@ class Split:
         self, state: list[str], context: Context, models: Sequence[ModelVersion], rng: random.Random
     ) -> Sequence[Choice]:
         shares = self._odds([model.name for model in models])
+        if not any(shares):
+            return ()
         if not context.user:
             return odds.pick(models, shares, context.draw)
         scores = [
@@ -56,7 +58,7 @@ class Split:
 
     def _odds(self, names: Sequence[str]) -> list[float]:
         shares = [1.0] * len(names) if self._shares is None else [self._shares.get(name, 0.0) for name in names]
-        return shares if any(shares) else [1.0] * len(names)
+        return shares
 
     def ask_more(
         self,

@@ -42,7 +42,10 @@ class AppStates:
         self.current = self.teaching.for_links(self.everybody, linked)
 
     def learn(self, position: int, feedback: Feedback) -> None:
-        self.everybody = self.teaching.learn(self.everybody, feedback)
+        if feedback.forget:
+            self.everybody = self.teaching.unlink(self.everybody, position, feedback.decision.linked)
+        else:
+            self.everybody = self.teaching.learn(self.everybody, feedback)
         self.position = position
         self.dirty = True
         self.current = self.teaching.for_links(self.everybody, self.linked)
@@ -144,7 +147,8 @@ class States:
         states = self._apps[app]
         if known.learned is None:
             return (states.current,)
-        return (states.teaching.for_links(known.learned, states.linked),)
+        learned = states.teaching.of_user(known.learned, known.position, states.everybody)
+        return (states.teaching.for_links(learned, states.linked),)
 
     def wait_for(self, app: str, user: str, waiter: Callable[[], None]) -> bool:
         """Has ``waiter`` called once the user's state is there; False if too many are waited for already."""
@@ -188,7 +192,7 @@ class States:
         if app is None or (decision.epoch != app.teaching.epoch and not feedback.forget):
             return
         everybody = app.everybody
-        if position > app.position and not feedback.forget:
+        if position > app.position and not (feedback.forget and decision.user):
             app.learn(position, feedback)
         if decision.user and (app.teaching.policy.learns or feedback.forget):
             self._teach_user(StateKey(decision.app, decision.user), entry, everybody)
@@ -207,7 +211,9 @@ class States:
         if entry.feedback.forget:
             user.learned = None
         else:
-            user.learned = teaching.learn(user.learned or teaching.first(everybody), entry.feedback)
+            own = user.learned
+            known = teaching.first(everybody) if own is None else teaching.of_user(own, user.position, everybody)
+            user.learned = teaching.learn(known, entry.feedback)
         user.position = entry.position
         self._unsaved_users[key] = None
 

@@ -1,4 +1,7 @@
-"""What stands in for a policy that can't be made where the queries are: it fails each, and says why."""
+"""What stands in for a policy that can't be made where the queries are: it fails each, says why, and learns nothing.
+
+What the policy has learned stays as it is, for when it is back.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final, NoReturn
 
 from clipper.errors import Unavailable
-from clipper.selection.policy import Choice, Combined, Context, Decision
+from clipper.selection.policy import Choice, Combined, Context, Decision, State
 from clipper.types import ModelVersion
 
 
@@ -24,29 +27,29 @@ class Unusable:
     def init(self, models: Sequence[str]) -> None:
         return None
 
-    def relink(self, state: None, models: Sequence[str]) -> None:
-        return None
+    def relink(self, state: State, models: Sequence[str]) -> State:
+        return state
 
-    def prior(self, state: None) -> None:
-        return None
+    def prior(self, state: State) -> State:
+        return state
 
-    def select(self, state: None, context: Context, models: Sequence[ModelVersion], rng: random.Random) -> NoReturn:
+    def select(self, state: State, context: Context, models: Sequence[ModelVersion], rng: random.Random) -> NoReturn:
         raise Unavailable(self._cause)
 
     def ask_more(
-        self, state: None, context: Context, models: Sequence[ModelVersion], outputs: Mapping[ModelVersion, bytes]
+        self, state: State, context: Context, models: Sequence[ModelVersion], outputs: Mapping[ModelVersion, bytes]
     ) -> Sequence[Choice]:
         return ()
 
     def combine(
-        self, state: None, context: Context, outputs: Mapping[ModelVersion, bytes], missing: Sequence[ModelVersion]
+        self, state: State, context: Context, outputs: Mapping[ModelVersion, bytes], missing: Sequence[ModelVersion]
     ) -> Combined | None:
         return None
 
     def observe(
-        self, state: None, context: Context, decision: Decision, losses: Mapping[ModelVersion, float]
-    ) -> None:
-        return None
+        self, state: State, context: Context, decision: Decision, losses: Mapping[ModelVersion, float]
+    ) -> State:
+        return state
 
-    def weights(self, state: None) -> dict[str, float]:
+    def weights(self, state: State) -> dict[str, float]:
         return {}

@@ -59,7 +59,8 @@ class Feedback(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Accepted feedback: what was decided, and how well each model did. Outputs and losses are by ``name:version``.
 
     ``label`` is a JSON text, None if a loss was given instead; ``loss`` that of what was answered, None if that was
-    the default output. ``forget``: no feedback, but the order to forget the user, at this place of the order.
+    the default output. ``forget``: no feedback, but the order to forget the user, or without one what is known of the
+    decision's ``linked`` models, at this place of the order.
     """
 
     decision: DecisionRecord
@@ -70,9 +71,9 @@ class Feedback(msgspec.Struct, frozen=True, array_like=True, gc=False):
     forget: bool = False
 
 
-def order_to_forget(app: str, at: float) -> Feedback:
-    """What tells frontends to forget a user, who is named beside it."""
-    nothing = DecisionRecord(0, app, "", at, 0, (), (), (), {}, None, 0.0, 0.0)
+def order_to_forget(app: str, at: float, models: Sequence[str] = ()) -> Feedback:
+    """What tells frontends to forget a user, who is named beside it, or models."""
+    nothing = DecisionRecord(0, app, "", at, 0, tuple(models), (), (), {}, None, 0.0, 0.0)
     return Feedback(nothing, at, None, {}, None, forget=True)
 
 
@@ -135,6 +136,14 @@ class Journal(Protocol):
 
     def forget_user(self, app: str, user: str) -> None:
         """Ends a user: his state goes, his feedback and decisions lose his name, the frontends are told."""
+        ...
+
+    def forget_decisions(self, app: str, user: str) -> None:
+        """Takes a user's name off the decisions that are kept."""
+        ...
+
+    def forget_models(self, app: str, models: Sequence[str]) -> None:
+        """Has what was learned of models, which are unlinked now, forgotten by everybody and every user."""
         ...
 
     def forget_app(self, app: str) -> None:

@@ -63,6 +63,11 @@ class SqliteFile:
         ((value,),) = self._connection.execute(query, values).fetchall()
         return int(value)
 
+    def empty_log(self) -> None:
+        """What was overwritten is not in the write-ahead log either, once nobody reads what it was."""
+        with self.explained():
+            self.rows("PRAGMA wal_checkpoint(TRUNCATE)")
+
     def close(self) -> None:
         with self.explained():
             self._connection.close()

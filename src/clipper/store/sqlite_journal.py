@@ -59,6 +59,8 @@ class SqliteJournal:
         self, path: str | os.PathLike[str], *, lock_timeout: float = 5.0, clock: Callable[[], float] = time.time
     ) -> None:
         self._file = SqliteFile(path, lock_timeout, SCHEMA)
+        with self._file.explained():
+            self._file.execute("PRAGMA secure_delete = ON")  # who is forgotten is overwritten in the file
         self._clock = clock
         self._data_version = -1
         self._writes = 0
@@ -147,16 +149,18 @@ class SqliteJournal:
     def save(self, states: Mapping[StateKey, StoredState], checkpoint: int) -> None:
         rows = [(*key, each.epoch, each.position, _encode(each.state)) for key, each in states.items()]
         with self._file.transaction("IMMEDIATE"):
+            forgotten = self._drop_forgotten()
             self._file.executemany(
                 "INSERT INTO states VALUES (?, ?, ?, ?, ?) ON CONFLICT (app, user) DO UPDATE "
                 "SET epoch = excluded.epoch, position = excluded.position, state = excluded.state "
                 "WHERE (excluded.epoch, excluded.position) > (epoch, position)",
                 rows,
             )
-            self._drop_forgotten()
             self._file.execute("UPDATE counters SET value = max(value, ?) WHERE name = 'checkpoint'", (checkpoint,))
             if self._is_time_to_tidy():
                 self._drop_old_feedback()
+        if forgotten:
+            self._file.empty_log()
 
     def checkpoint(self) -> int:
         with self._file.explained():
@@ -169,23 +173,40 @@ class SqliteJournal:
             (FEEDBACK_KEPT,),
         )
 
-    def _drop_forgotten(self) -> None:
+    def _drop_forgotten(self) -> bool:
         """The last that names users who were forgotten: at the last save every frontend had heard of it."""
         kept = self._file.scalar("SELECT value FROM counters WHERE name = 'checkpoint'")
         orders = "DELETE FROM feedback WHERE query_id IS NULL AND position <= ?"
-        if self._file.execute(orders, (kept,)).rowcount:
-            self._file.execute("DELETE FROM states WHERE state = ? AND position <= ?", (_NOTHING, kept))
+        if not self._file.execute(orders, (kept,)).rowcount:
+            return False
+        self._file.execute("DELETE FROM states WHERE state = ? AND position <= ?", (_NOTHING, kept))
+        return True
 
     # -- the end of things
 
     def forget_user(self, app: str, user: str) -> None:
-        with self._file.explained():
-            self._file.execute("PRAGMA secure_delete = ON")  # what is deleted is overwritten in the file
         with self._file.transaction("IMMEDIATE"):
             self._file.execute("UPDATE feedback SET user = '' WHERE app = ? AND user = ?", (app, user))
             self._file.execute("DELETE FROM states WHERE app = ? AND user = ?", (app, user))
-            order = (app, user, _encode(order_to_forget(app, self._clock())))
-            self._file.execute("INSERT INTO feedback (app, user, record) VALUES (?, ?, ?)", order)
+            self._order(user, order_to_forget(app, self._clock()))
+        self.forget_decisions(app, user)
+
+    def forget_decisions(self, app: str, user: str) -> None:
+        with self._file.transaction("IMMEDIATE"):
+            query = "SELECT first, records FROM decisions WHERE instr(records, ?) > 0"
+            for first, records in self._file.rows(query, (user.encode(errors="surrogatepass"),)):
+                kept = [_without(each, app, user) for each in _read_decisions(records)]
+                self._file.execute("UPDATE decisions SET records = ? WHERE first = ?", (_encode(kept), first))
+        self._recalled = {}
+        self._file.empty_log()
+
+    def forget_models(self, app: str, models: Sequence[str]) -> None:
+        with self._file.transaction("IMMEDIATE"):
+            self._order("", order_to_forget(app, self._clock(), models))
+
+    def _order(self, user: str, order: Feedback) -> None:
+        values = (order.decision.app, user, _encode(order))
+        self._file.execute("INSERT INTO feedback (app, user, record) VALUES (?, ?, ?)", values)
 
     def forget_app(self, app: str) -> None:
         with self._file.transaction("IMMEDIATE"):
@@ -198,6 +219,10 @@ class SqliteJournal:
     def _is_time_to_tidy(self) -> bool:
         self._writes += 1
         return self._writes % TIDY_EVERY == 0
+
+
+def _without(decision: DecisionRecord, app: str, user: str) -> DecisionRecord:
+    return replace(decision, user="") if (decision.app, decision.user) == (app, user) else decision
 
 
 def _nameless(feedback: Feedback) -> Feedback:

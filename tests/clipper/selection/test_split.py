@@ -3,7 +3,6 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clipper.selection.policy import Choice
 from tests.clipper.selection.worlds import MODELS, NAMES, A, B, policy_of, query
 
 USERS = [f"user-{number}" for number in range(4000)]
@@ -62,8 +61,8 @@ def test_the_salt_deals_users_anew():
 
 def test_if_none_that_has_a_share_can_be_asked():
     policy = policy_of("split", weights={"z": 1})
-    assert chosen(policy, draw=0.9, models=(A, B)) == ("b", 0.5)
-    assert policy.select(policy.init(()), query(), (B,), random.Random(0)) == (Choice(B, 1.0),)
+    for user in ("", "ann"):
+        assert policy.select(policy.init(()), query(user=user), (A, B), random.Random(0)) == ()
 
 
 @given(st.text())

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from clipper.selection.learning import Teaching, rebuild
 from clipper.selection.policies import make_policy
 from clipper.selection.states import States, users_of
-from clipper.store.journal import DecisionRecord, Entry, Feedback, StateKey, StoredState
+from clipper.store.journal import DecisionRecord, Entry, Feedback, StateKey, StoredState, order_to_forget
 from clipper.types import ModelVersion
 
 LINKED = ("a", "b")
@@ -208,6 +208,44 @@ def test_a_policy_that_changes_starts_anew_and_says_so_to_the_store():
     shelf.save(states)
     assert {stored.epoch for key in shelf.kept if (stored := shelf.get(key))} == {EPOCH + 1}
     assert states.learned("app").feedbacks == 1
+
+
+def unlinking(position, *models):
+    return Entry(position, order_to_forget("app", 0.0, models))
+
+
+def test_a_model_that_is_unlinked_and_linked_again_starts_anew_for_everybody_and_every_user():
+    shelf = Shelf()
+    states = begin(shelf)
+    for number in range(1, 21):
+        states.apply(entry(number, "ann", loss=1.0))
+        shelf.serve(states)
+    before = teaching().policy.weights(state_of(states, shelf, "ann"))
+    assert before["a"] < 0.1
+    states.apply(unlinking(21, "a"))
+    assert "a:1" not in states.learned("app").scores
+    shelf.save(states)
+    for each in (states, begin(shelf)):
+        for state in (each.of_everybody("app"), state_of(each, shelf, "ann")):
+            assert teaching().policy.weights(state)["a"] == pytest.approx(0.5)
+    everybody, own = rebuild(
+        teaching(), ("app", "ann"), LINKED, shelf.get(StateKey("app", "")), shelf.get(StateKey("app", "ann")), []
+    )
+    for learned in (everybody, own):
+        assert teaching().policy.weights(teaching().for_links(learned, LINKED))["a"] == pytest.approx(0.5)
+    states.apply(entry(22, "ann", loss=0.0))
+    assert teaching().policy.weights(state_of(states, shelf, "ann"))["a"] > 0.5
+    assert states.learned("app").scores["a:1"] == (1, 0.0)
+
+
+def test_all_models_unlinked_leave_nothing():
+    states = begin(Shelf())
+    states.apply(entry(1))
+    states.apply(unlinking(2, "a", "b"))
+    assert states.learned("app").scores == {}
+    assert teaching().policy.weights(states.of_everybody("app")) == {"a": 0.5, "b": 0.5}
+    states.apply(entry(3))
+    assert states.learned("app").feedbacks == 2
 
 
 def test_links_that_come_and_go():

@@ -157,6 +157,23 @@ def test_a_user_is_forgotten(open_journal):
     assert [each.feedback for each in journal.export("digits", 0, 10)] == [feedback(1), feedback(2, user="eve")]
 
 
+def test_the_name_of_a_forgotten_user_is_in_no_file(open_journal, path, clock: Clock):
+    journal, frontend = open_journal(), open_journal()
+    name = "somebody-with-a-long-name"
+    for number in range(50):
+        frontend.append([feedback(2 * number, user=name)])
+        frontend.remember([decision(2 * number + 1, user=name, at=clock.now), decision(2 * number + 2, at=clock.now)])
+    frontend.save({StateKey("digits", name): StoredState(3, 50, {})}, 50)
+    journal.forget_user("digits", name)
+    assert frontend.recall(41).user == ""
+    frontend.save({StateKey("digits", name): StoredState(3, 51, None)}, 51)
+    frontend.save({}, 51)
+    files = list(path.parent.glob("journal*"))
+    assert len(files) >= 2
+    assert [each.name for each in files if name.encode() in each.read_bytes()] == []
+    assert len(frontend.read(0, 100)) == 50
+
+
 def test_orders_to_forget_are_not_kept_longer_than_they_are_needed(open_journal):
     journal = open_journal()
     journal.forget_user("digits", "bob")
