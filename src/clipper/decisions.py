@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
+from msgspec.structs import replace
+
 from clipper.selection.policy import Choice, Context
-from clipper.store.journal import DecisionRecord
+from clipper.store.journal import DecisionRecord, KeptDecision, keep_decision, open_decision
 from clipper.types import ModelVersion
 
-RECENT: Final = 32_768
-RECENT_BYTES: Final = 64 << 20
-"""Decisions in memory, and the inputs in them; of those before, the journal has a copy."""
+RECENT: Final = 65_536
+RECENT_BYTES: Final = 32 << 20
+"""Decisions in memory, once the journal has a copy; it alone has those before."""
 
 LONGEST_OUTPUT: Final = 4096
 """Bytes of an output that is kept for feedback; the loss of a longer one is not known."""
@@ -56,60 +59,85 @@ class Made(Protocol):
 
 
 class Decisions:
-    """Keeps what was decided, in the order of the answers. ``wake`` is called when there is some for the journal.
+    """Keeps what was decided. ``wake`` is called when there is something for the journal.
 
-    A decision stays here for at least one round of ``take`` before the journal gets it: late outputs are in it, then.
+    A query stays as it is for at least one round of ``take``, and until it is complete: late outputs are in it, then.
+    Once it was taken its record is enough, which is a tenth as large.
     """
 
     def __init__(self, wake: Callable[[], None], clock: Callable[[], float]) -> None:
         """``clock`` tells the seconds since the epoch."""
         self._wake = wake
         self._clock = clock
-        self._recent: dict[int, tuple[Made, float]] = {}
+        self._open: dict[int, tuple[Made, float]] = {}
+        self._kept: dict[int, KeptDecision] = {}
+        self._order: deque[int] = deque()  # a dict takes ever longer to find its first key while these are deleted
+        self._bytes = 0
         self._new: list[tuple[Made, float]] = []
         self._ripe: list[tuple[Made, float]] = []
-        self._bytes = 0
 
     def __len__(self) -> int:
-        return len(self._recent)
+        return len(self._open) + len(self._kept)
 
     def add(self, query: Made) -> None:
         """A query is being answered."""
         made = (query, self._clock())
-        self._recent[query.id] = made
+        self._open[query.id] = made
         if not self._new:
             self._wake()
         self._new.append(made)
-        self._bytes += len(query.context.data)
-        while len(self._recent) > RECENT or self._bytes > RECENT_BYTES:
-            oldest, _ = self._recent.pop(next(iter(self._recent)))
-            self._bytes -= len(oldest.context.data)
+
+    def keep(self, decisions: Sequence[KeptDecision]) -> None:
+        """Has the records of queries that were taken in their place."""
+        for each in decisions:
+            del self._open[each.query_id]
+            self._kept[each.query_id] = each
+            self._order.append(each.query_id)
+            self._bytes += len(each.record)
+        while len(self._order) > RECENT or self._bytes > RECENT_BYTES:
+            self._bytes -= len(self._kept.pop(self._order.popleft()).record)
 
     def forget(self, app: str, user: str) -> None:
         """Takes a user's name off the decisions of an application."""
-        for query, _ in (*self._recent.values(), *self._ripe, *self._new):
+        for query, _ in self._open.values():
             if query.context.user == user and query.app.name == app:
                 query.context = query.context._replace(user="")
+        name = user.encode(errors="surrogatepass")
+        for each in [each for each in self._kept.values() if name in each.record]:
+            decision = open_decision(each)
+            if (decision.app, decision.user) == (app, user):
+                self._kept[each.query_id] = keep_decision(replace(decision, user=""))
 
     def find(self, query_id: int) -> DecisionRecord | None:
         """The decision about a query, with what has come by now; None if it is not among the last."""
-        made = self._recent.get(query_id)
-        return None if made is None else as_record(*made)
+        made = self._open.get(query_id)
+        if made is not None:
+            return as_record(*made)
+        kept = self._kept.get(query_id)
+        return None if kept is None else open_decision(kept)
 
     def find_complete(self, query_id: int, then: Callable[[DecisionRecord], None]) -> bool:
         """Has ``then`` called, at the latest at the query's deadline, with what its models say; False if unknown."""
-        made = self._recent.get(query_id)
-        if made is None:
-            return False
-        made[0].when_complete(lambda: then(as_record(*made)))
-        return True
+        made = self._open.get(query_id)
+        if made is not None:
+            made[0].when_complete(lambda: then(as_record(*made)))
+            return True
+        kept = self._kept.get(query_id)
+        if kept is not None:
+            then(open_decision(kept))
+        return kept is not None
 
     def take(self, everything: bool = False) -> tuple[list[tuple[Made, float]], bool]:
-        """What the journal is to keep now, as ``as_record`` has it; and whether there is more for the next time."""
+        """Those that ``records_of`` makes records of, for the journal and ``keep``; whether there are more."""
         taken = [made for made in self._ripe if everything or made[0].is_complete()]
         self._ripe = [made for made in self._ripe if not (everything or made[0].is_complete())] + self._new
         self._new = []
         return taken, bool(self._ripe)
+
+
+def records_of(decisions: Sequence[tuple[Made, float]]) -> list[KeptDecision]:
+    """In the order of their ids, as the journal wants them."""
+    return [keep_decision(as_record(*made)) for made in sorted(decisions, key=lambda each: each[0].id)]
 
 
 def as_record(query: Made, at: float) -> DecisionRecord:
@@ -138,8 +166,3 @@ def as_record(query: Made, at: float) -> DecisionRecord:
 def kept_output(text: bytes) -> bytes:
     """An output as it is kept: what is too long becomes nothing, and its loss can't be told."""
     return text if len(text) <= LONGEST_OUTPUT else b""
-
-
-def in_id_order(decisions: Sequence[tuple[Made, float]]) -> list[tuple[Made, float]]:
-    """As the journal wants them."""
-    return sorted(decisions, key=lambda each: each[0].id)

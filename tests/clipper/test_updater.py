@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from clipper.decisions import records_of
 from clipper.errors import BadRequest, NotFound, StoreError, Unavailable
 from clipper.feedback import FeedbackAnswer, check_user
 from clipper.rpc.wire import Outcome
-from clipper.store.journal import DecisionRecord
+from clipper.store.journal import DecisionRecord, keep_decision, open_decision
 from clipper.types import ModelVersion
 from tests.clipper.house import House, VirtualDesk
 from tests.clipper.house import registry as single
@@ -85,7 +86,7 @@ def test_another_applications_query_is_unknown():
     panel = asked()
     record = panel.decisions.find(0)
     other = DecisionRecord(**{name: getattr(record, name) for name in record.__struct_fields__} | {"app": "other"})
-    panel.desk.journal.remember([other.__class__(**{**_fields(other), "query_id": 50})])
+    panel.desk.journal.remember([keep_decision(other.__class__(**{**_fields(other), "query_id": 50}))])
     (error,) = panel.update(50, label=1)
     assert isinstance(error, NotFound)
 
@@ -98,10 +99,10 @@ def test_a_decision_that_has_left_memory_is_found_in_the_journal():
     panel = asked()
     panel.decisions.take()
     taken, _ = panel.decisions.take()
-    from clipper.decisions import as_record
-
-    panel.desk.journal.remember([as_record(*each) for each in taken])
-    panel.decisions._recent.clear()
+    panel.desk.journal.remember(records_of(taken))
+    panel.decisions.keep(records_of(taken))
+    assert panel.decisions.find(0) == open_decision(records_of(taken)[0])
+    panel.decisions._kept.clear()
     (answer,) = panel.update(0, label=2)
     assert answer.losses == {"a:1": 1.0, "b:1": 0.0, "c:1": 0.0}
 

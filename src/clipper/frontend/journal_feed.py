@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
-from clipper.decisions import Decisions, as_record, in_id_order
+from clipper.decisions import Decisions, Made, records_of
 from clipper.errors import StoreError, Unavailable
 from clipper.frontend.store_thread import StoreThread
 from clipper.selection.states import States, users_of
@@ -167,7 +167,7 @@ class JournalFeed:
         self._keep_due = False
         taken, more = self.decisions.take(everything)
         if taken:
-            self._add_job(lambda: self._journal.remember([as_record(*each) for each in in_id_order(taken)]))
+            self._add_job(lambda: self._remember(taken))
         if more:
             self._plan_to_keep()
 
@@ -191,6 +191,12 @@ class JournalFeed:
             self._loop.call_soon_threadsafe(self.states.saved, states)
 
         self._add_job(save)
+
+    def _remember(self, taken: Sequence[tuple[Made, float]]) -> None:
+        """On the thread, and the loop hears of it."""
+        records = records_of(taken)
+        self._loop.call_soon_threadsafe(self.decisions.keep, records)
+        self._journal.remember(records)
 
     # -- on the thread ---------------------------------------------------------------------------------------------
 

@@ -21,8 +21,8 @@ from clipper.types import ModelVersion
 class Split:
     """Asks one model, in proportion to the shares ``weights``; without these, all linked models get the same.
 
-    A linked model that ``weights`` does not name gets nothing: if none that it names can be asked, nobody is. ``salt``
-    sets how users fall to models: applications with the same salt have the same users in the same arm.
+    A linked model that ``weights`` does not name gets nothing: if none that it names can be asked, nobody is.
+    ``salt`` sets how users fall to models: applications with the same salt have the same users in the same arm.
     """
 
     __slots__ = ("_salt", "_shares")

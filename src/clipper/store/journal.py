@@ -55,6 +55,25 @@ class DecisionRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
     data: bytes = b""
 
 
+class KeptDecision(NamedTuple):
+    """A decision as it is kept: its ``record`` is opened with ``open_decision``."""
+
+    query_id: int
+    at: float
+    record: bytes
+
+
+_read_decision = msgspec.msgpack.Decoder(DecisionRecord).decode
+
+
+def keep_decision(decision: DecisionRecord) -> KeptDecision:
+    return KeptDecision(decision.query_id, decision.at, msgspec.msgpack.encode(decision))
+
+
+def open_decision(kept: KeptDecision) -> DecisionRecord:
+    return _read_decision(kept.record)
+
+
 class Feedback(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Accepted feedback: what was decided, and how well each model did. Outputs and losses are by ``name:version``.
 
@@ -114,7 +133,7 @@ class Journal(Protocol):
         """Whether anybody else has written since this was last asked. Cheap enough for 20 Hz."""
         ...
 
-    def remember(self, decisions: Sequence[DecisionRecord]) -> None:
+    def remember(self, decisions: Sequence[KeptDecision]) -> None:
         """Keeps decisions, whose ids ascend and come from one frontend, for ``DECISION_SECONDS``."""
         ...
 

@@ -17,6 +17,7 @@ from clipper.store.journal import (
     DecisionRecord,
     Entry,
     Feedback,
+    KeptDecision,
     StateKey,
     StoredState,
     order_to_forget,
@@ -98,9 +99,10 @@ class SqliteJournal:
 
     # -- decisions
 
-    def remember(self, decisions: Sequence[DecisionRecord]) -> None:
+    def remember(self, decisions: Sequence[KeptDecision]) -> None:
         first, last = decisions[0].query_id, decisions[-1].query_id
-        values = (first, last, len(decisions), decisions[-1].at, _encode(decisions))
+        records = _encode([msgspec.Raw(each.record) for each in decisions])
+        values = (first, last, len(decisions), decisions[-1].at, records)
         with self._file.transaction("IMMEDIATE"):
             self._file.execute("INSERT OR REPLACE INTO decisions VALUES (?, ?, ?, ?, ?)", values)
             if self._is_time_to_tidy():

@@ -12,7 +12,7 @@ from clipper.errors import StoreError, Unavailable
 from clipper.frontend import journal_feed
 from clipper.frontend.journal_feed import JournalFeed
 from clipper.frontend.store_thread import StoreThread
-from clipper.store.journal import StateKey, wall_clock
+from clipper.store.journal import StateKey, keep_decision, wall_clock
 from clipper.store.sqlite_journal import SqliteJournal
 from tests.clipper.selection.test_states import EPOCH, LINKED, entry, teaching
 
@@ -161,7 +161,7 @@ def test_decisions_of_another_frontend_are_waited_for(path):
         found = asyncio.get_running_loop().create_future()
         other.feed.recall(7, found.set_result, patiently=True)
         journal = SqliteJournal(path)
-        journal.remember([replace(entry(7).feedback.decision, at=wall_clock())])
+        journal.remember([keep_decision(replace(entry(7).feedback.decision, at=wall_clock()))])
         assert (await asyncio.wait_for(found, PATIENCE)).query_id == 7
         unknown = asyncio.get_running_loop().create_future()
         one.feed.recall(8, unknown.set_result, patiently=True)

@@ -9,7 +9,7 @@ from contextlib import closing
 import pytest
 
 from clipper.store import sqlite_journal
-from clipper.store.journal import DECISION_SECONDS, DecisionRecord, Feedback, StateKey, StoredState
+from clipper.store.journal import DECISION_SECONDS, DecisionRecord, Feedback, StateKey, StoredState, keep_decision
 from clipper.store.sqlite_journal import SqliteJournal
 from clipper.types import ModelVersion
 from tests.clipper.store.conftest import Clock
@@ -33,6 +33,10 @@ def decision(query_id, app="digits", user="", at=1_000_000_000.0):
         draw=0.125,
         data=b"\x00\xff",
     )
+
+
+def kept(decisions):
+    return [keep_decision(each) for each in decisions]
 
 
 def feedback(query_id, **of_decision):
@@ -102,8 +106,8 @@ def test_what_was_appended_survives_kill_9(path, open_journal):
 
 def test_decisions_are_recalled_by_any_frontend_for_an_hour(open_journal, clock: Clock):
     one, other = open_journal(), open_journal()
-    one.remember([decision(number) for number in range(10, 60, 5)])
-    other.remember([decision(number) for number in range(1000, 1003)])
+    one.remember(kept([decision(number) for number in range(10, 60, 5)]))
+    other.remember(kept([decision(number) for number in range(1000, 1003)]))
     assert other.recall(25) == decision(25)
     assert one.recall(1002) == decision(1002)
     assert [one.recall(number) for number in (9, 11, 60, 1003)] == [None] * 4
@@ -117,11 +121,11 @@ def test_decisions_take_bounded_room(open_journal, clock: Clock, monkeypatch):
     journal = open_journal()
     for number in range(0, 200, 10):
         clock.advance(1.0)
-        journal.remember([decision(number + each, at=clock.now) for each in range(10)])
+        journal.remember(kept([decision(number + each, at=clock.now) for each in range(10)]))
     assert open_journal().recall(149) is None
     assert open_journal().recall(150) is not None
     clock.advance(DECISION_SECONDS + 1)
-    journal.remember([decision(1000, at=clock.now)])
+    journal.remember(kept([decision(1000, at=clock.now)]))
     assert journal._file.scalar("SELECT count(*) FROM decisions") == 1
 
 
@@ -162,7 +166,8 @@ def test_the_name_of_a_forgotten_user_is_in_no_file(open_journal, path, clock: C
     name = "somebody-with-a-long-name"
     for number in range(50):
         frontend.append([feedback(2 * number, user=name)])
-        frontend.remember([decision(2 * number + 1, user=name, at=clock.now), decision(2 * number + 2, at=clock.now)])
+        asked = [decision(2 * number + 1, user=name, at=clock.now), decision(2 * number + 2, at=clock.now)]
+        frontend.remember(kept(asked))
     frontend.save({StateKey("digits", name): StoredState(3, 50, {})}, 50)
     journal.forget_user("digits", name)
     assert frontend.recall(41).user == ""
