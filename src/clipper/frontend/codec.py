@@ -8,7 +8,7 @@ from __future__ import annotations
 import binascii
 import functools
 import struct
-from collections.abc import Callable, Sequence, Sized
+from collections.abc import Callable, Sized
 from typing import Any, Final
 
 import msgspec
@@ -173,12 +173,13 @@ def _why(explanation: str, reason: str) -> bytes:
     )
 
 
-def _who(confidence: float, models: Sequence[ModelVersion], missing: Sequence[ModelVersion]) -> bytes:
+def _who(confidence: float, models: tuple[ModelVersion, ...], missing: tuple[ModelVersion, ...]) -> bytes:
     who = b',"confidence":%b,"models":%b' % (msgspec.json.encode(confidence), _names(models))
     return who + b',"missing":%b' % _names(missing) if missing else who
 
 
-def _names(models: Sequence[ModelVersion]) -> bytes:
+@functools.lru_cache(maxsize=1024)
+def _names(models: tuple[ModelVersion, ...]) -> bytes:
     return msgspec.json.encode([str(model) for model in models])
 
 
