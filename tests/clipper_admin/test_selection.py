@@ -99,7 +99,7 @@ def test_feedback_of_raw_inputs(connection, server):
         ({"label": 1}, "Feedback is about a query: give query_id, which is in the answer of predict"),
         ({"label": 1, "query_id": 1, "input": [1.0]}, "by query_id or by input, not by both: leave input out"),
         ({"label": float("nan"), "query_id": 1}, "NaN"),
-        ({"label": 1, "input": np.array([np.nan])}, "name the query by query_id instead of by input"),
+        ({"label": 1, "input": np.array([np.nan])}, "name a query whose input has some by its query_id"),
     ],
 )
 def test_nonsense_is_not_sent(connection, sent, given, cause):

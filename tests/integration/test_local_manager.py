@@ -22,7 +22,7 @@ from clipper_admin.managers.folders import ClusterFolder
 from clipper_admin.managers.local import LocalContainerManager, running_clusters
 from tests.clipper_admin.managers.polling import eventually
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.heavy]
 
 
 class Loading:
