@@ -53,8 +53,8 @@ acknowledged.
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    seconds: float = 3.0
-    rounds: int = 5
+    seconds: float = 2.0
+    rounds: int = 3
     ids: int = 30_000
     """Queries to give feedback on by id, for each round: no more than the frontend has in memory."""
 
