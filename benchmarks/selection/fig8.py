@@ -57,8 +57,9 @@ and its standard error over {seeds} seeds ({fewer} for `cascade` and where no mo
 always asked; the best one, and the one that fails.
 
 The paper's figures are those of its authors' stored outputs in 50 trials of the same recipe, CIFAR-10 only: Exp3
-with eta 0.05 and Exp4 with eta 0.2, as ours by default; beside `hedge`, a weighted vote with full information. What differs: ours hand out a small share of all weight evenly at each step (Exp3 and Exp4 1e-5, `hedge`
-1e-3), and the orders of the images are other ones.
+with eta 0.05 and Exp4 with eta 0.2, as ours by default; beside `hedge`, a weighted vote with full information. What
+differs: ours hand out a small share of all weight evenly at each step (Exp3 and Exp4 1e-5, `hedge` 1e-3), and the
+orders of the images are other ones.
 """
 
 

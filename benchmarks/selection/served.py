@@ -34,7 +34,7 @@ the servers, the mean and the lowest and highest of {seeds} draws: Exp3 and Exp4
 
 What differs between the two: here, with {in_flight} queries under way, feedback is up to {late} queries late, and an
 ensemble answers as soon as no output that is missing can change the answer. "Strange" losses are not those of
-what the model says: feedback that comes before a model's output counts the model as failed.
+what the model says: feedback waits for the models that have not answered, so there should be none.
 """
 
 
