@@ -16,16 +16,20 @@ import time
 from collections.abc import Callable
 
 from clipper.catalog import Catalog
+from clipper.decisions import Decisions
 from clipper.execution.cache import PredictionCache
 from clipper.execution.executor import Executor
 from clipper.frontend.api import Api
 from clipper.frontend.http import HttpServer, Limits
 from clipper.frontend.replicas import ConnectedReplicas
 from clipper.metrics import Metrics
-from clipper.processor import Processor, QueryIds
+from clipper.processor import Processor
+from clipper.query_ids import QueryIds
 from clipper.rpc import wire
 from clipper.rpc.listener import ContainerConnection
+from clipper.selection.states import States
 from clipper.types import Application, Model, ModelVersion, Registry
+from clipper.updater import Updater
 
 CONNECTIONS = 64
 BATCH = 16
@@ -99,6 +103,14 @@ class NoAlarms:
     def ring_at(self, when: float) -> None: ...
 
 
+class NoDesk:
+    """Takes no feedback."""
+
+    def accept(self, feedback, then): ...
+
+    def recall(self, query_id, then, patiently): ...
+
+
 class Frontend:
     """A query frontend whose sockets are replaced."""
 
@@ -106,9 +118,10 @@ class Frontend:
         metrics = Metrics(time.monotonic)
         self.executor = Executor(PredictionCache(cache_bytes), 65_536, metrics, NoAlarms())
         ids = QueryIds(lambda then: None, 0)
-        processor = Processor(Catalog(), self.executor, ids, Clock(), metrics)
+        states, decisions = States(lambda key: None), Decisions(lambda: None, lambda: 0.0)
+        processor = Processor(Catalog(), self.executor, ids, Clock(), metrics, states, decisions)
         processor.apply(REGISTRY)
-        api = Api(processor, metrics, {})
+        api = Api(processor, metrics, {}, Updater(processor, decisions, NoDesk(), lambda: 0.0))
         api.follow_catalog()
         server = HttpServer(api.handle, Limits(), loop, metrics.process.statuses)
         self.sinks = [Sink() for _ in range(CONNECTIONS)]
