@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from clipper.selection.policy import Choice, Context, Decision, SelectionPolicy, State
-from clipper.store.journal import DecisionRecord, Entry, Feedback, StoredState
+from clipper.store.journal import Entry, Feedback, StoredState
 
 log = logging.getLogger(__name__)
 
@@ -170,11 +170,6 @@ def rebuild(
 def mean_losses(learned: Learned) -> dict[str, tuple[int, float]]:
     """How often each model version was scored, and its mean loss."""
     return {name: (times, total / times) for name, (times, total) in learned.scores.items()}
-
-
-def asked_of(decision: DecisionRecord) -> set[str]:
-    """The models asked, shadows included, as ``name:version``."""
-    return {f"{name}:{version}" for (name, version), _ in decision.asked} | set(map(str, decision.shadows))
 
 
 def _without(scores: Mapping[str, Score], models: Collection[str]) -> Mapping[str, Score]:
