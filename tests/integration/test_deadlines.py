@@ -116,18 +116,17 @@ def test_an_answer_comes_when_it_is_known(serve, query_addr):
 def test_the_default_comes_at_the_deadline(serve, query_addr):
     """At most 5 ms late on an idle machine. This one may be busy: half have to be, and none may be early."""
     name = serve(slow(0.15), slo=50_000, num_replicas=2)
-    took = []
-    for number in range(100):
-        if len(took) == 6:
-            break
+    took: list[float] = []
+    bound = time.monotonic() + 10
+    while len(took) < 6 and time.monotonic() < bound:  # "overload" while both replicas work
         began = time.monotonic()
-        answer = ask(query_addr, name, [float(number)])
-        took.append(time.monotonic() - began)
+        answer = ask(query_addr, name, [float(len(took))])
+        lasted = time.monotonic() - began
         assert answer["default_reason"] in ("deadline", "overload")
-        if answer["default_reason"] == "overload":
-            took.pop()
+        if answer["default_reason"] == "deadline":
+            took.append(lasted)
+    assert len(took) == 6
     took.sort()
-    assert len(took) >= 4
     assert took[0] > 0.0485
     assert took[len(took) // 2] < 0.0575  # with a connection of its own, and this client's time
 
