@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import statistics
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,7 @@ import requests
 
 from benchmarks.figures import cluster, models
 from benchmarks.figures.tables import Cell, Result, Table
-from benchmarks.load import generator_name, measure
+from benchmarks.load import Load, generator_name, measure
 from benchmarks.selection import apps
 from benchmarks.selection.containers import no_op
 from benchmarks.selection.pressing import press
@@ -22,6 +23,8 @@ from clipper_admin import ClipperConnection
 FIVE = tuple(f"no-op-{number}" for number in range(5))
 TEN = [0.1, 1.2, 2.3, 3.4, 4.5, 5.6, 6.7, 7.8, 8.9, 9.1]
 CONNECTIONS = 64
+TWO_SINGLES = "two singles"
+BANDITS = ("exp3", "thompson")
 ADDED_MICROS = 15.0
 """What a bandit of two models may cost a query, over ``single``."""
 PAPER_CACHED, PAPER_UNCACHED = 10_929, 6_708
@@ -40,7 +43,9 @@ Load by {generator}, closed loop, on the machine that serves. Rounds take turns 
 rounds of {seconds:g} s each, and the lowest and highest.
 
 Throughput: no-op models of ten doubles, cache off, {connections} connections. CPU: user and system seconds of the
-query frontend's process, by query; a bandit asks one of its two models, `single` its only one.
+query frontend's process, by query; a bandit asks one of its two models, `single` its only one. Two models get the
+queries in twice as many batches, which costs the same whoever chose between them: `two singles` is two applications,
+each with one of the two models, asked by half of the connections each. Over it is what the selection layer adds.
 
 Feedback, `hedge`: the paper's four kinds of models on MNIST digits (`spark-svm` stands in for PySpark's, see
 `benchmarks.figures.models`); the label comes with the input, which was asked for shortly before: with the cache on,
@@ -79,18 +84,25 @@ def of_apps(plan: Plan) -> dict[str, list[Sample]]:
         for name in FIVE:
             apps.deploy(connection, name, no_op)
         urls = {
-            policy: apps.serve(connection, f"app-{policy}", FIVE[:count], policy, TEN)
+            policy: (apps.serve(connection, f"app-{policy}", FIVE[:count], policy, TEN),) * 2
             for policy, count in (("single", 1), ("exp3", 2), ("thompson", 2), ("hedge", 5))
         }
+        urls[TWO_SINGLES] = (urls["single"][0], apps.serve(connection, "app-other", FIVE[1:2], "single", TEN))
         frontends = cluster.processes(connection, "clipper.frontend.server")
         for _ in range(plan.rounds):
-            for policy, url in urls.items():
+            for policy, pair in urls.items():
                 before = cluster.cpu_seconds(frontends)
-                load = measure(f"{url}/predict", CONNECTIONS, plan.seconds, probe)
-                spent = cluster.cpu_seconds(frontends) - before
-                sample = Sample(load.rate, spent / load.requests * 1e6, load.not_ok + load.broken)
-                found.setdefault(policy, []).append(sample)
+                loads = measure_both(pair, plan.seconds, probe)
+                micros = (cluster.cpu_seconds(frontends) - before) / sum(load.requests for load in loads) * 1e6
+                bad = sum(load.not_ok + load.broken for load in loads)
+                found.setdefault(policy, []).append(Sample(sum(load.rate for load in loads), micros, bad))
     return found
+
+
+def measure_both(urls: tuple[str, str], seconds: float, body: bytes) -> list[Load]:
+    """Each by half of the connections, at the same time."""
+    with ThreadPoolExecutor(len(urls)) as pool:
+        return list(pool.map(lambda url: measure(f"{url}/predict", CONNECTIONS // 2, seconds, body), urls))
 
 
 def of_feedback(plan: Plan, cached: bool) -> dict[str, list[Sample]]:
@@ -137,9 +149,9 @@ def _pressed(connection: ClipperConnection, url: str, bodies: Sequence[bytes], p
     return Sample(pressed.rate, micros, pressed.bad)
 
 
-def added(samples: dict[str, list[Sample]], policy: str) -> list[float]:
-    """Microseconds of CPU over ``single``, round by round."""
-    return [one.micros - single.micros for one, single in zip(samples[policy], samples["single"], strict=True)]
+def added(samples: dict[str, list[Sample]], policy: str, base: str) -> list[float]:
+    """Microseconds of CPU over ``base``, round by round."""
+    return [one.micros - other.micros for one, other in zip(samples[policy], samples[base], strict=True)]
 
 
 def run(settings: Settings) -> list[Result]:
@@ -157,13 +169,17 @@ def prediction_table(samples: dict[str, list[Sample]]) -> Table:
     rows: list[list[Cell]] = []
     for policy, each in samples.items():
         row: list[Cell] = [policy, _median([one.rate for one in each]), _median([one.micros for one in each])]
-        more = added(samples, policy)
-        limit = policy in ("exp3", "thompson")
-        verdict = f"<= {ADDED_MICROS:g}: {'yes' if statistics.median(more) <= ADDED_MICROS else 'no'}"
-        row += [None if policy == "single" else _median(more), verdict if limit else None]
+        row += [None if policy == "single" else _over(samples, policy, "single", BANDITS)]
+        row += [None if policy in ("single", TWO_SINGLES) else _over(samples, policy, TWO_SINGLES, BANDITS)]
         rows.append([*row, sum(one.bad for one in each)])
-    head = ["policy", "queries/s", "CPU, us a query", "over single", "target", "defaults, errors"]
+    head = ["policy", "queries/s", "CPU, us a query", "over single", "over two singles", "defaults, errors"]
     return Table("Predictions: one model; bandits of two; an ensemble of five", head, rows)
+
+
+def _over(samples: dict[str, list[Sample]], policy: str, base: str, limited: Sequence[str]) -> str:
+    more = added(samples, policy, base)
+    verdict = f"; <= {ADDED_MICROS:g}: {'yes' if statistics.median(more) <= ADDED_MICROS else 'no'}"
+    return _median(more) + (verdict if policy in limited else "")
 
 
 def feedback_table(cached: dict[str, list[Sample]], uncached: dict[str, list[Sample]]) -> Table:

@@ -8,7 +8,7 @@ from clipper.errors import ClipperError, QueryProcessingError
 from clipper.execution.model import ModelSettings
 from clipper.fragments import as_fragment
 from clipper.selection.learning import Teaching
-from clipper.selection.policies import POLICY_NAMES, make_policy
+from clipper.selection.policies import DRAW_ONE, POLICY_NAMES, make_policy
 from clipper.selection.policy import SelectionPolicy
 from clipper.selection.unusable import Unusable
 from clipper.types import Application, ModelVersion, Registry
@@ -23,6 +23,7 @@ class AppView:
     """One application, ready to serve: its record, the versions its links now lead to, and its policy.
 
     ``ensemble``: whether more than one model is linked, so that answers tell which models they are made of.
+    ``draws_one``: whether the policy asks one model and answers what it says, and no shadow is to be asked beside it.
     ``escalates``: whether its policy may ask more models once it has heard those it asked.
     ``selects``: whether queries go through the policy, and are kept for feedback; else they go to the one model.
     """
@@ -31,6 +32,7 @@ class AppView:
         "application",
         "confidence_threshold",
         "default_fragment",
+        "draws_one",
         "ensemble",
         "epoch",
         "escalates",
@@ -63,6 +65,7 @@ class AppView:
         self.ensemble = False
         self.has_feedback = False
         self.selects = False
+        self.draws_one = False
 
     @property
     def name(self) -> str:
@@ -86,6 +89,7 @@ class AppView:
     def _decide_whether_it_selects(self) -> None:
         plain = self.application.selection_policy == "single" and not self.shadows
         self.selects = not plain or self.has_feedback
+        self.draws_one = self.application.selection_policy in DRAW_ONE and not self.shadows
 
 
 def _policy_of(application: Application) -> SelectionPolicy:

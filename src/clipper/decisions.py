@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
+import msgspec
 from msgspec.structs import replace
 
+from clipper.completion import Asking, is_complete, when_complete
 from clipper.selection.policy import Choice, Context
 from clipper.store.journal import DecisionRecord, KeptDecision, keep_decision, open_decision
 from clipper.types import ModelVersion
@@ -18,6 +20,9 @@ RECENT_BYTES: Final = 32 << 20
 
 LONGEST_OUTPUT: Final = 4096
 """Bytes of an output that is kept for feedback; the loss of a longer one is not known."""
+
+
+_encode: Final = msgspec.msgpack.encode
 
 
 class DecidedApp(Protocol):
@@ -36,26 +41,24 @@ class DecidedApp(Protocol):
     def keeps_input(self) -> bool: ...
 
 
-class Made(Protocol):
-    """A query that was answered. ``outputs`` may still grow."""
+class Made(Asking, Protocol):
+    """A query that was answered."""
 
     id: int
     context: Context
-    asked: list[Choice]
     shadows: tuple[ModelVersion, ...]
-    outputs: dict[ModelVersion, bytes]
-    shadow_outputs: dict[ModelVersion, bytes]
     answered_with: bytes | None
     confidence: float
 
     @property
     def app(self) -> DecidedApp: ...
 
-    def is_complete(self) -> bool:
-        """Whether no output can come any more."""
-        ...
+    @property
+    def asked(self) -> Sequence[Choice]: ...
 
-    def when_complete(self, then: Callable[[], None]) -> None: ...
+    def said(self) -> dict[ModelVersion, bytes]:
+        """What its models, and the shadows, have said by now: more may come until it is complete."""
+        ...
 
 
 class Decisions:
@@ -120,7 +123,7 @@ class Decisions:
         """Has ``then`` called, at the latest at the query's deadline, with what its models say; False if unknown."""
         made = self._open.get(query_id)
         if made is not None:
-            made[0].when_complete(lambda: then(as_record(*made)))
+            when_complete(made[0], lambda: then(as_record(*made)))
             return True
         kept = self._kept.get(query_id)
         if kept is not None:
@@ -129,37 +132,48 @@ class Decisions:
 
     def take(self, everything: bool = False) -> tuple[list[tuple[Made, float]], bool]:
         """Those that ``records_of`` makes records of, for the journal and ``keep``; whether there are more."""
-        taken = [made for made in self._ripe if everything or made[0].is_complete()]
-        self._ripe = [made for made in self._ripe if not (everything or made[0].is_complete())] + self._new
-        self._new = []
+        taken: list[tuple[Made, float]] = []
+        left: list[tuple[Made, float]] = []
+        for made in self._ripe:
+            (taken if everything or is_complete(made[0]) else left).append(made)
+        self._ripe, self._new = left + self._new, []
         return taken, bool(self._ripe)
 
 
 def records_of(decisions: Sequence[tuple[Made, float]]) -> list[KeptDecision]:
     """In the order of their ids, as the journal wants them."""
-    return [keep_decision(as_record(*made)) for made in sorted(decisions, key=lambda each: each[0].id)]
+    ordered = sorted(decisions, key=_id_of)
+    return [KeptDecision(query.id, at, _encode(_fields_of(query, at))) for query, at in ordered]
 
 
 def as_record(query: Made, at: float) -> DecisionRecord:
     """With all outputs that have come by now."""
-    app, context = query.app, query.context
-    outputs = {str(model): kept_output(text) for model, text in query.outputs.items()}
-    if query.shadow_outputs:
-        outputs |= {str(model): kept_output(text) for model, text in query.shadow_outputs.items()}
-    return DecisionRecord(
+    return DecisionRecord(*_fields_of(query, at))
+
+
+def _id_of(made: tuple[Made, float]) -> int:
+    return made[0].id
+
+
+def _fields_of(query: Made, at: float) -> tuple[Any, ...]:
+    """Those of a ``DecisionRecord``, which is encoded as they are: to make one of each would take longer."""
+    app, (data, _, user, draw) = query.app, query.context
+    answer = query.answered_with
+    outputs = {f"{name}:{version}": kept_output(text) for (name, version), text in query.said().items()}
+    return (
         query.id,
         app.name,
-        context.user,
+        user,
         at,
         app.epoch,
         app.linked,
         tuple(query.asked),
         query.shadows,
         outputs,
-        None if query.answered_with is None else kept_output(query.answered_with),
+        None if answer is None else kept_output(answer),
         query.confidence,
-        context.draw,
-        context.data if app.keeps_input else b"",
+        draw,
+        data if app.keeps_input else b"",
     )
 
 

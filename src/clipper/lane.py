@@ -152,3 +152,17 @@ class Lane:
         self._silent_until = now + LOG_INTERVAL
         reason, why = prediction.reason, detail or prediction.explanation
         log.warning("app %s: default output for query %d (%s): %s", self.app.name, prediction.query_id, reason, why)
+
+
+def policy_failed(lane: Lane, query: OpenQuery, what: str, error: Exception) -> None:
+    """Answers a query with the default whose policy raised in one of its methods."""
+    if query.answer is not None:
+        policy = lane.app.application.selection_policy
+        text = f"the selection policy {policy} failed in {what}: {type(error).__name__}: {error}"
+        lane.defaulted(query, "model_error", text)
+
+
+def asks_none(lane: Lane, query: OpenQuery) -> None:
+    """Answers a query with the default whose policy selects no model."""
+    policy = lane.app.application.selection_policy
+    lane.defaulted(query, "no_model", f"the policy {policy} would ask none of the linked models")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from clipper.catalog import AppView
+from clipper.completion import Listeners, tell_listeners
 from clipper.decisions import Decisions
 from clipper.execution.flight import Flight
-from clipper.lane import Answer, Lane
+from clipper.lane import Answer, Lane, asks_none, policy_failed
 from clipper.prediction import Prediction
 from clipper.selection.policy import Choice, Combined, Context, State
 from clipper.types import ModelVersion
@@ -24,11 +25,9 @@ class PolicyQuery:
         "_decisions",
         "_failure",
         "_flights",
-        "_listeners",
         "_models",
         "_sending",
         "_state",
-        "_unheard",
         "_waiting",
         "answer",
         "answered_with",
@@ -39,9 +38,11 @@ class PolicyQuery:
         "deadline",
         "id",
         "lane",
+        "listeners",
         "outputs",
         "shadow_outputs",
         "shadows",
+        "unheard",
     )
 
     def __init__(
@@ -59,12 +60,12 @@ class PolicyQuery:
         self.shadow_outputs: dict[ModelVersion, bytes] = {}
         self.answered_with: bytes | None = None
         self.confidence = 0.0
+        self.unheard = 0
+        self.listeners: Listeners | None = None
         self._decisions = decisions
         self._state: State = None
         self._models: Sequence[ModelVersion] = ()
         self._waiting: list[ModelVersion] = []
-        self._unheard = 0
-        self._listeners: list[Callable[[], None]] | None = None
         self._flights: list[Flight] = []
         self._failure = ("deadline", "")
         self._sending = False
@@ -75,15 +76,8 @@ class PolicyQuery:
 
     # -- asking
 
-    def ask(
-        self,
-        state: State,
-        models: Sequence[ModelVersion],
-        shadows: tuple[ModelVersion, ...],
-        rng: random.Random,
-        now: float,
-    ) -> None:
-        """Asks those of ``models`` that the policy selects in ``state``, and all of ``shadows``."""
+    def ask(self, state: State, models: Sequence[ModelVersion], rng: random.Random, now: float) -> None:
+        """Asks those of ``models`` that the policy selects in ``state``, and all shadows."""
         if self.answer is None:
             return
         self._state = state  # as of when it was asked: it may learn meanwhile
@@ -91,15 +85,14 @@ class PolicyQuery:
         try:
             choices = self.lane.app.policy.select(state, self.context, models, rng)
         except Exception as error:
-            self._policy_failed("select", error)
+            policy_failed(self.lane, self, "select", error)
             return
         if not choices:
-            policy = self.lane.app.application.selection_policy
-            self.lane.defaulted(self, "no_model", f"the policy {policy} would ask none of the linked models")
+            asks_none(self.lane, self)
             return
-        if shadows:
+        if self.lane.app.shadows:
             asked = {choice.model for choice in choices}
-            self.shadows = tuple([each for each in shadows if each not in asked])
+            self.shadows = tuple([each for each in self.lane.app.shadows if each not in asked])
         self._send(choices, now)
 
     def _send(self, choices: Sequence[Choice], now: float) -> None:
@@ -110,7 +103,7 @@ class PolicyQuery:
         submit, data = self.lane.executor.submit, self.context.data
         if len(self.asked) == len(models):
             models += self.shadows
-        self._unheard += len(models)
+        self.unheard += len(models)
         for model in models:
             flight = submit(model, data, self.deadline, self, now)
             if flight is not None:
@@ -150,9 +143,9 @@ class PolicyQuery:
         self._heard()
 
     def _heard(self) -> None:
-        self._unheard -= 1
-        if not self._unheard and self._listeners is not None:
-            self._tell()
+        self.unheard -= 1
+        if not self.unheard and self.listeners is not None:
+            tell_listeners(self)
 
     def _consider(self) -> None:
         """Answers, asks more, or waits."""
@@ -169,7 +162,7 @@ class PolicyQuery:
         try:
             return self.lane.app.policy.combine(self._state, self.context, self.outputs, self._missing())
         except Exception as error:
-            self._policy_failed("combine", error)
+            policy_failed(self.lane, self, "combine", error)
             return None
 
     def _missing(self) -> list[ModelVersion]:
@@ -193,7 +186,7 @@ class PolicyQuery:
         try:
             more = app.policy.ask_more(self._state, self.context, left, self.outputs)
         except Exception as error:
-            self._policy_failed("ask_more", error)
+            policy_failed(self.lane, self, "ask_more", error)
             return True
         if more:
             self._send(more, self.lane.time())
@@ -232,24 +225,8 @@ class PolicyQuery:
 
     # -- what feedback needs
 
-    def is_complete(self) -> bool:
-        """Whether every model that was asked has answered or failed: at the latest at the deadline."""
-        return self._unheard == 0 or self.lane.time() >= self.deadline
-
-    def when_complete(self, then: Callable[[], None]) -> None:
-        """Has ``then`` called, now or as soon as it is complete: what is not there yet is not wrong."""
-        if self.is_complete():
-            then()
-        elif self._listeners is None:
-            self._listeners = [then]
-            self.lane.call_at(self.deadline, self._tell)
-        else:
-            self._listeners.append(then)
-
-    def _tell(self) -> None:
-        listeners, self._listeners = self._listeners, None
-        for then in listeners or ():
-            then()
+    def said(self) -> dict[ModelVersion, bytes]:
+        return {**self.outputs, **self.shadow_outputs}
 
     def _decide(self) -> None:
         """What was decided is kept for feedback; what is needed no more is let go."""
@@ -263,12 +240,6 @@ class PolicyQuery:
             f"The confidence is {prediction.confidence:.3g}, below the application's threshold of {threshold:g}"
         )
         self.lane.default(self, prediction, prediction.explanation)
-
-    def _policy_failed(self, what: str, error: Exception) -> None:
-        if self.answer is not None:
-            policy = self.lane.app.application.selection_policy
-            text = f"the selection policy {policy} failed in {what}: {type(error).__name__}: {error}"
-            self.lane.defaulted(self, "model_error", text)
 
     def abandon(self) -> None:
         """The client has gone: no answer, and no work for one."""

@@ -6,6 +6,7 @@ import random
 
 from clipper.catalog import AppView, Catalog
 from clipper.decisions import Decisions
+from clipper.drawn_query import DrawnQuery
 from clipper.execution.executor import Executor
 from clipper.lane import Answer, Clock, Lane, OpenQuery
 from clipper.metrics import AppMetrics, Metrics
@@ -121,22 +122,26 @@ class Processor:
 
     def _ask_by_policy(
         self, lane: Lane, data: bytes, answer: Answer, arrived: float, models: tuple[ModelVersion, ...], user: str
-    ) -> PolicyQuery:
+    ) -> DrawnQuery | PolicyQuery:
         app, rng = lane.app, self._rng
         context = Context(data, app.application.input_type, user, rng.random())
-        query = PolicyQuery(self._ids.take(), lane, context, arrived, answer, self._decisions)
+        query: DrawnQuery | PolicyQuery
+        if app.draws_one:
+            query = DrawnQuery(self._ids.take(), lane, context, arrived, answer, self._decisions)
+        else:
+            query = PolicyQuery(self._ids.take(), lane, context, arrived, answer, self._decisions)
         lane.admit(query)
         if not user or not app.learns:
-            query.ask(self._states.of_everybody(app.name), models, app.shadows, rng, self._time())
+            query.ask(self._states.of_everybody(app.name), models, rng, self._time())
             return query
         known = self._states.of_user(app.name, user)
         if known is not None:
-            query.ask(known[0], models, app.shadows, rng, self._time())
+            query.ask(known[0], models, rng, self._time())
         else:
             self._ask_when_loaded(query, models, user)
         return query
 
-    def _ask_when_loaded(self, query: PolicyQuery, models: tuple[ModelVersion, ...], user: str) -> None:
+    def _ask_when_loaded(self, query: DrawnQuery | PolicyQuery, models: tuple[ModelVersion, ...], user: str) -> None:
         """Asks once the user's state is there; or from everybody's, if that takes too long or too many wait."""
         app = query.app
         asked = False
@@ -147,7 +152,7 @@ class Processor:
                 asked = True
                 known = self._states.of_user(app.name, user)
                 state = self._states.of_everybody(app.name) if known is None else known[0]
-                query.ask(state, models, app.shadows, self._rng, self._time())
+                query.ask(state, models, self._rng, self._time())
 
         if self._states.wait_for(app.name, user, ask_once):
             self._clock.call_at(self._time() + app.slo * STATE_PATIENCE, ask_once)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Protocol
 
 from clipper.catalog import AppView
 from clipper.decisions import Decisions, kept_output
-from clipper.errors import ClipperError, StoreError, Unavailable
+from clipper.errors import ClipperError, InternalError, StoreError, Unavailable
 from clipper.feedback import FeedbackAnswer, FeedbackRequest, assess, unknown_query
 from clipper.prediction import Prediction
 from clipper.processor import Processor, what_is_missing
 from clipper.store.journal import DecisionRecord, Feedback
+
+log = logging.getLogger(__name__)
 
 Respond = Callable[[FeedbackAnswer | ClipperError], None]
 
@@ -129,5 +132,8 @@ class Updater:
             self._desk.accept(feedback, written)
         except ClipperError as error:
             respond(error)
+        except Exception:  # it may be called by what brings outputs: nobody else would answer
+            log.exception("feedback for application %s could not be taken", app.name)
+            respond(InternalError("the query frontend failed on this feedback: its log holds the traceback"))
         else:
             app.note_feedback()

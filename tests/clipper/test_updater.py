@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from clipper.decisions import records_of
-from clipper.errors import BadRequest, NotFound, StoreError, Unavailable
+from clipper.errors import BadRequest, InternalError, NotFound, StoreError, Unavailable
 from clipper.feedback import FeedbackAnswer, check_user
 from clipper.rpc.wire import Outcome
 from clipper.store.journal import DecisionRecord, keep_decision, open_decision
@@ -350,3 +350,15 @@ def test_what_a_policy_learned_is_there_again_when_its_module_is():
     assert panel.answers[-1].reason == "model_error"
     panel.processor.apply(registry("hedge"))
     assert panel.app.policy.weights(panel.desk.states.of_everybody("app")) == learned
+
+
+def test_a_bug_in_the_middle_of_feedback_is_answered_and_not_waited_for(monkeypatch, caplog):
+    panel = Panel(registry())
+    monkeypatch.setattr(panel.desk, "accept", lambda feedback, then: 1 / 0)
+    panel.predict()
+    for name in "abc":
+        panel.says(name, b"7")
+    (error,) = panel.update(0, label=7)
+    assert isinstance(error, InternalError)
+    assert "its log holds the traceback" in str(error)
+    assert "ZeroDivisionError" in caplog.text

@@ -73,6 +73,8 @@ _RECIPES: Final[dict[str, Recipe]] = {
 POLICY_NAMES: Final = tuple(_RECIPES)
 ENSEMBLES: Final = tuple(name for name, recipe in _RECIPES.items() if recipe.several)
 """Those that ask several models about one query."""
+DRAW_ONE: Final = tuple(name for name, recipe in _RECIPES.items() if not recipe.several)
+"""Those that ask one, and answer what it says."""
 
 
 def make_policy(

@@ -58,7 +58,7 @@ def replica_environment(folder, environ, packages=()):
     image = Image("t", "/py", packages, input_type="doubles")
     program = replica_program(folder, CLUSTER, ReplicaId("m", "1", 4), image, environ)
     assert program.name == "m_1-4"
-    assert program.command == ("/py", str(folder.runtime))
+    assert program.command == ("nice", "-n", "5", "/py", str(folder.runtime))
     assert program.directory == "models/m/1/model"
     return program.environment
 
