@@ -1,10 +1,11 @@
 PYTHON ?= python3
 VENV ?= .venv
 COMPILED ?= .venv-compiled
+FRAMEWORKS ?= .venv-frameworks
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: quickstart test lint type unit test-heavy test-compiled bench bench-smoke clean
+.PHONY: quickstart test lint type unit test-heavy test-frameworks test-compiled bench bench-smoke clean
 .DEFAULT_GOAL := test
 
 $(BIN)/python:
@@ -31,10 +32,19 @@ type: $(VENV)/.test
 	$(BIN)/mypy
 
 unit: $(VENV)/.test
-	$(BIN)/pytest -q -n 2 --dist loadfile -m "not heavy"
+	$(BIN)/pytest -q -n 2 --dist loadfile -m "not heavy and not frameworks"
 
 test-heavy: $(VENV)/.test ## the tests that take long: examples, the README's commands, whole benchmarks
 	$(BIN)/pytest -q -n 2 --dist loadfile -m heavy
+
+# TensorFlow, PyTorch and the like: an environment of their own, as they bring other versions of what others need.
+$(FRAMEWORKS)/.made: pyproject.toml
+	$(PYTHON) -m venv $(FRAMEWORKS)
+	$(FRAMEWORKS)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[test,frameworks]'
+	touch $@
+
+test-frameworks: $(FRAMEWORKS)/.made ## each deployer with the real framework: what is served is what the model says
+	$(FRAMEWORKS)/bin/pytest -q -n 2 --dist loadfile -m frameworks
 
 # As users install it: the hot path is compiled. Made anew when a source changes.
 $(COMPILED)/.made: pyproject.toml setup.py $(shell find src -name '*.py' -o -name '*.c')
@@ -62,4 +72,4 @@ bench-smoke: $(COMPILED)/.made ## every piece of it for a second or so, without 
 	$(COMPILED)/bin/python -m benchmarks.selection --quick --results build/bench
 
 clean:
-	rm -rf $(VENV) $(COMPILED) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(COMPILED) $(FRAMEWORKS) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -47,6 +47,7 @@ def _runtime_sources() -> Iterator[tuple[str, Path]]:
     assert spec.origin is not None
     package = Path(spec.origin).parent
     modules = ["__init__.py", "rpc/__init__.py", "rpc/wire.py", "rpc/frames.py"]
-    modules += sorted(f"container/{each.name}" for each in (package / "container").glob("*.py"))
+    container = package / "container"
+    modules += sorted(each.relative_to(package).as_posix() for each in container.rglob("*.py"))
     for name in modules:
         yield f"clipper/{name}", package / name

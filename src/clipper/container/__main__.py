@@ -9,26 +9,13 @@ import ctypes
 import faulthandler
 import io
 import os
-import platform
 import signal
 import sys
-import time
 from typing import Final
 
-from clipper.container.log import format_traceback, log
+from clipper.container.log import log
+from clipper.container.manifest import Manifest, read_manifest, take_place
 from clipper.container.settings import Settings, SettingsError, read_settings
-from clipper.rpc.wire import Hello
-
-try:
-    import numpy as np
-
-    from clipper.container.batch import Model
-    from clipper.container.load import Function, advise, load_function
-    from clipper.container.runtime import Runtime
-except ImportError as missing:
-    log(f"The model's environment lacks what the container needs: {missing}")
-    log(f"Missing package {missing.name!r}: pass pkgs_to_install=[{missing.name!r}] when deploying")
-    raise SystemExit(3) from None
 
 WRONG: Final = 1
 MISSING_PACKAGE: Final = 3
@@ -41,20 +28,23 @@ def main() -> int:
     _prepare_process()
     try:
         settings = read_settings(os.environ)
-    except SettingsError as error:
+        manifest = read_manifest(settings.model_path)
+        take_place(manifest, settings.replica_id, os.environ)
+    except (SettingsError, ValueError, OSError) as error:
         log(f"ERROR: {error}")
         return WRONG
+    return _serve(settings, manifest)
+
+
+def _serve(settings: Settings, manifest: Manifest) -> int:
+    """Imports numpy only now that the threads it may have are known."""
     try:
-        function = _load(settings)
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:  # a model that calls sys.exit() at import, too
-        log(f"Can't load the model from {settings.model_path}:\n{format_traceback(error)}")
-        if advice := advise(error):
-            log(advice)
-        return MISSING_PACKAGE if isinstance(error, ImportError) else WRONG
-    _serve(settings, function)
-    return 0
+        from clipper.container.serving import serve
+    except ImportError as missing:
+        log(f"The model's environment lacks what the container needs: {missing}")
+        log(f"Missing package {missing.name!r}: pass pkgs_to_install=[{missing.name!r}] when deploying")
+        return MISSING_PACKAGE
+    return serve(settings, manifest)
 
 
 def _prepare_process() -> None:
@@ -78,30 +68,6 @@ def _detach_stdin() -> None:
     if nothing != _STDIN:
         os.dup2(nothing, _STDIN)
         os.close(nothing)
-
-
-def _load(settings: Settings) -> Function:
-    log(
-        f"Loading {settings.model_name}:{settings.model_version} from {settings.model_path} "
-        f"(Python {platform.python_version()}, numpy {np.__version__}, process {os.getpid()})"
-    )
-    began = time.monotonic()
-    function = load_function(settings.model_path)
-    log(f"Loaded {settings.model_name}:{settings.model_version} in {time.monotonic() - began:.2f} s")
-    return function
-
-
-def _serve(settings: Settings, function: Function) -> None:
-    hello = Hello(
-        model_name=settings.model_name,
-        model_version=settings.model_version,
-        input_type=settings.input_type.value,
-        replica_id=settings.replica_id,
-        pid=os.getpid(),
-    )
-    runtime = Runtime(Model(function, settings.input_type), hello, settings.addresses)
-    log(f"Serving predictions for {settings.input_type.value} input type.")
-    runtime.serve()
 
 
 if __name__ == "__main__":

@@ -19,6 +19,11 @@ _DTYPES: Final[dict[InputType, np.dtype[Any]]] = {
 }
 
 
+def dtype_of(input_type: InputType) -> np.dtype[Any]:
+    """Of the inputs of a type that is not strings."""
+    return _DTYPES[input_type]
+
+
 class Inputs:
     """The queries of one BATCH message. WireError if the message is malformed."""
 

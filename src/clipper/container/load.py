@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import importlib
 import platform
 import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import cloudpickle
 
-Function = Callable[[object], object]
+from clipper.container.manifest import Manifest
+
+Function = Callable[..., object]
 
 _PACKAGES: Final = {
     "cv2": "opencv-python-headless",
@@ -21,6 +24,28 @@ _PACKAGES: Final = {
     "yaml": "pyyaml",
 }
 _OTHER_PYTHON: Final = re.compile(r"unsupported pickle protocol|\bcode\b.* argument|unknown opcode|bad marshal data")
+
+
+def load_model(directory: Path, manifest: Manifest) -> Function:
+    """The function that answers batches: the user's own, or what its framework makes of it and the model.
+
+    Raises:
+        ImportError: a package that it needs is not installed.
+        Exception: whatever else loading raises.
+    """
+    function = load_function(directory) if not manifest.framework or (directory / "func.pkl").exists() else None
+    if manifest.framework:
+        module = importlib.import_module(f"clipper.container.frameworks.{manifest.framework}")
+        function = module.load(directory, function)
+    assert function is not None
+    return _one_by_one(function) if manifest.per_item else function
+
+
+def _one_by_one(function: Function) -> Function:
+    def answer(inputs: Any) -> object:
+        return [function(each) for each in inputs]
+
+    return answer
 
 
 def load_function(directory: Path) -> Function:

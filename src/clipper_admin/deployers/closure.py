@@ -8,7 +8,7 @@ import logging
 import sys
 import tempfile
 import types
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ def saved_function(func: Callable[..., Any]) -> Iterator[Path]:
     Raises:
         ClipperException: not a function of the inputs, or it holds something that can't be pickled (named).
     """
-    with _temporary_directory() as name:
+    with temporary_directory() as name:
         directory = Path(name)
         logger.info("Saving function to %s", directory)
         save_function(func, directory)
@@ -38,9 +38,9 @@ def saved_function(func: Callable[..., Any]) -> Iterator[Path]:
         yield directory
 
 
-def save_function(func: Callable[..., Any], directory: Path) -> None:
+def save_function(func: Callable[..., Any], directory: Path, arguments: Sequence[str] = ("inputs",)) -> None:
     """Writes ``func.pkl`` and ``modules/``, and logs which modules were carried."""
-    check_function(func)
+    check_function(func, arguments)
     file = directory / "func.pkl"
     needed = _pickle(func, file)
     by_value = without_source(needed)
@@ -53,8 +53,8 @@ def save_function(func: Callable[..., Any], directory: Path) -> None:
         copy_modules(modules.values(), directory / "modules")
 
 
-def check_function(func: object) -> None:
-    """Refuses what could never answer a batch."""
+def check_function(func: object, arguments: Sequence[str] = ("inputs",)) -> None:
+    """Refuses what could never answer a batch; ``arguments`` are what it will be called with."""
     if not callable(func):
         raise ClipperException(f"The predict function must be callable, not {func!r} of type {type(func).__name__}")
     is_plain = inspect.isroutine(func) or inspect.isclass(func) or isinstance(func, functools.partial)
@@ -68,11 +68,10 @@ def check_function(func: object) -> None:
     except (TypeError, ValueError):
         return  # some functions written in C do not tell
     try:
-        signature.bind([])
+        signature.bind(*arguments)
     except TypeError as error:
-        raise ClipperException(
-            f"{_name(func)}{signature} can't be called with one argument, the list of inputs: {error}"
-        ) from None
+        wanted = "one argument, the list of inputs" if len(arguments) == 1 else f"({', '.join(arguments)})"
+        raise ClipperException(f"{_name(func)}{signature} can't be called with {wanted}: {error}") from None
 
 
 class FunctionPickler(cloudpickle.Pickler):  # type: ignore[misc]
@@ -93,7 +92,8 @@ class FunctionPickler(cloudpickle.Pickler):  # type: ignore[misc]
         return reduced
 
 
-def _temporary_directory() -> tempfile.TemporaryDirectory[str]:
+def temporary_directory() -> tempfile.TemporaryDirectory[str]:
+    """Where a model is put together; it goes with the block that it is used in."""
     try:
         return tempfile.TemporaryDirectory(suffix="clipper", ignore_cleanup_errors=True)
     except OSError as error:

@@ -1,0 +1,63 @@
+"""From a model directory to a container that serves it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from typing import Final
+
+import numpy as np
+
+from clipper.container.batch import Model
+from clipper.container.load import Function, advise, load_model
+from clipper.container.log import format_traceback, log
+from clipper.container.manifest import Manifest
+from clipper.container.runtime import Runtime
+from clipper.container.sample import try_sample
+from clipper.container.settings import Settings
+from clipper.rpc.wire import Hello
+
+WRONG: Final = 1
+MISSING_PACKAGE: Final = 3
+
+
+def serve(settings: Settings, manifest: Manifest) -> int:
+    """Loads the model, tries it on its sample, serves until SIGTERM; the exit code of the process."""
+    try:
+        function = _load(settings, manifest)
+        if manifest.sample is not None:
+            try_sample(function, manifest.sample, settings.input_type)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a model that calls sys.exit() at import, too
+        log(f"Can't load the model from {settings.model_path}:\n{format_traceback(error)}")
+        if advice := advise(error):
+            log(advice)
+        return MISSING_PACKAGE if isinstance(error, ImportError) else WRONG
+    _run(settings, function)
+    return 0
+
+
+def _load(settings: Settings, manifest: Manifest) -> Function:
+    log(
+        f"Loading {settings.model_name}:{settings.model_version} from {settings.model_path} "
+        f"(Python {platform.python_version()}, numpy {np.__version__}, process {os.getpid()})"
+    )
+    began = time.monotonic()
+    function = load_model(settings.model_path, manifest)
+    log(f"Loaded {settings.model_name}:{settings.model_version} in {time.monotonic() - began:.2f} s")
+    return function
+
+
+def _run(settings: Settings, function: Function) -> None:
+    hello = Hello(
+        model_name=settings.model_name,
+        model_version=settings.model_version,
+        input_type=settings.input_type.value,
+        replica_id=settings.replica_id,
+        pid=os.getpid(),
+    )
+    runtime = Runtime(Model(function, settings.input_type), hello, settings.addresses)
+    log(f"Serving predictions for {settings.input_type.value} input type.")
+    runtime.serve()

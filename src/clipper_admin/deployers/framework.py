@@ -1,0 +1,172 @@
+"""What the deployers of all frameworks share: a directory with the model, its note, and the user's function."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import json
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypedDict, Unpack
+
+from clipper.container.manifest import FILE, Manifest
+from clipper_admin import limits
+from clipper_admin.connection import ClipperConnection
+from clipper_admin.deployers import endpoint
+from clipper_admin.deployers.closure import save_function, temporary_directory
+from clipper_admin.exceptions import ClipperException
+from clipper_admin.log import SessionLogger
+from clipper_admin.names import version_text
+
+logger = SessionLogger(logging.getLogger(__name__))
+
+
+class Options(TypedDict, total=False):
+    """What every ``deploy_*`` and ``create_endpoint`` takes by keyword.
+
+    ``base_image``, ``labels``, ``registry``, ``num_replicas``, ``batch_size``, ``pkgs_to_install``, ``batching`` and
+    ``batch_delay_micros`` are those of ``deploy_python_closure``. ``sample``: one input that the model must answer
+    before it serves. ``per_item``: the function takes one input at a time. ``threads``: of each replica's numeric
+    libraries (1 if not given; what the session's environment says counts more). ``memory_bytes``: what a replica may
+    allocate. ``gpus``: devices that the replicas take in turns, such as ``["0", "1"]``.
+    """
+
+    base_image: str
+    labels: Sequence[str] | None
+    registry: str | None
+    num_replicas: int
+    batch_size: int
+    pkgs_to_install: Sequence[str] | None
+    batching: str
+    batch_delay_micros: int
+    sample: object
+    per_item: bool
+    threads: int
+    memory_bytes: int
+    gpus: Sequence[str | int] | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Served:
+    """A model of a framework, ready to be put into a directory.
+
+    ``framework``: the module of ``clipper.container.frameworks`` that loads it; empty for a function alone.
+    ``func``: the user's function, called with ``arguments``, or None if the model answers by itself. ``save`` writes
+    the model's files.
+    """
+
+    framework: str
+    func: Callable[..., Any] | None
+    save: Callable[[Path], None]
+    arguments: tuple[str, ...] = ("model", "inputs")
+
+
+def deploy(
+    clipper_conn: ClipperConnection,
+    name: str,
+    version: str | int,
+    input_type: str,
+    served: Served,
+    **options: Unpack[Options],
+) -> None:
+    """Saves the model and deploys it; it is the current version once its first replica is ready.
+
+    Raises:
+        ClipperException: what failed, with the model's own words if it came so far. Nothing is left running.
+    """
+    batching = limits.batching_settings(
+        options.get("batch_size", -1), options.get("batching", "aimd"), options.get("batch_delay_micros", 0)
+    )
+    replicas, labels = options.get("num_replicas", 1), options.get("labels")
+    clipper_conn.check_deployable(name, version, input_type, replicas, labels=labels, **batching)
+    manifest = _manifest(served.framework, options)
+    with temporary_directory() as folder:
+        directory = Path(folder)
+        save_model(served, manifest, directory)
+        clipper_conn.build_and_deploy_model(
+            name,
+            version,
+            input_type,
+            folder,
+            options.get("base_image", "default"),
+            labels,
+            options.get("registry"),
+            replicas,
+            pkgs_to_install=options.get("pkgs_to_install"),
+            **batching,
+        )
+
+
+def create_endpoint(
+    clipper_conn: ClipperConnection,
+    name: str,
+    input_type: str,
+    served: Served,
+    default_output: str = "None",
+    version: str | int = 1,
+    slo_micros: int = 3_000_000,
+    **options: Unpack[Options],
+) -> None:
+    """Registers an application, deploys the model under the same name and links them; all or nothing."""
+    clipper_conn.check_deployable(name, version, input_type, options.get("num_replicas", 1))
+    endpoint.create(
+        clipper_conn,
+        name,
+        version_text(version),
+        input_type,
+        default_output,
+        slo_micros,
+        lambda: deploy(clipper_conn, name, version, input_type, served, **options),
+    )
+
+
+def save_model(served: Served, manifest: Manifest, directory: Path) -> None:
+    """Writes the function, the model's files and the note ``model.json``."""
+    if served.func is not None:
+        save_function(served.func, directory, served.arguments)
+    try:
+        served.save(directory)
+    except ClipperException:
+        raise
+    except Exception as error:
+        raise ClipperException(f"Error saving {served.framework} model: {type(error).__name__}: {error}") from error
+    (directory / FILE).write_text(json.dumps(dataclasses.asdict(manifest)), encoding="utf-8")
+    logger.info("Saved the %s model to %s", served.framework or "Python", directory)
+
+
+def _manifest(framework: str, options: Options) -> Manifest:
+    return Manifest(
+        framework=framework,
+        per_item=bool(options.get("per_item", False)),
+        sample=_as_json(options.get("sample")),
+        threads=limits.whole_number("threads", options.get("threads", 1), least=1),
+        memory_bytes=limits.whole_number("memory_bytes", options.get("memory_bytes", 0)),
+        gpus=_gpus(options.get("gpus")),
+    )
+
+
+def _gpus(given: Sequence[str | int] | None) -> tuple[str, ...]:
+    if not given:
+        return ()
+    if isinstance(given, (str, int)):
+        raise ClipperException(f"gpus must be a list of devices, such as ['0'], not {given!r}")
+    if not Path("/dev/nvidiactl").exists():
+        raise ClipperException(
+            f"gpus={list(given)!r}, but there is no NVIDIA GPU here: leave gpus out to use the CPU"
+        )
+    return tuple(map(str, given))
+
+
+def _as_json(sample: object) -> object:
+    """A sample as JSON holds it: arrays as lists, bytes in base64."""
+    if isinstance(sample, (bytes, bytearray, memoryview)):
+        return base64.b64encode(sample).decode("ascii")
+    value = sample.tolist() if hasattr(sample, "tolist") else sample
+    try:
+        json.dumps(value)
+    except (TypeError, ValueError) as error:
+        raise ClipperException(
+            f"sample is a {type(sample).__name__}, and {error}: give one input as a query would hold it"
+        ) from None
+    return value
