@@ -12,7 +12,7 @@ from clipper_admin.cli_terminal import FAILED, Terminal, add_command, table
 from clipper_admin.connection import ClipperConnection
 from clipper_admin.exceptions import ClipperException
 from clipper_admin.log_lines import follow, last_lines
-from clipper_admin.managers import lifecycle
+from clipper_admin.managers import garbage, lifecycle
 from clipper_admin.managers.folders import Cluster
 from clipper_admin.managers.local import LocalContainerManager
 
@@ -43,6 +43,7 @@ def add_to(app: typer.Typer) -> None:
         app, "logs", logs, "clipper logs", "clipper logs query-frontend-0 -f", "clipper logs -o json | jq .line"
     )
     add_command(app, "doctor", examine, "clipper doctor")
+    add_command(app, "gc", collect_garbage, "clipper gc", "clipper gc --output json | jq .freed_bytes")
     add_command(app, "quickstart", quickstart_, "clipper quickstart")
 
 
@@ -108,6 +109,17 @@ def stop(
     else:
         terminal.note(f"There is no cluster {terminal.cluster} in {terminal.manager().home} to stop")
     terminal.show({"cluster": terminal.cluster, "running": False})
+
+
+def collect_garbage(terminal: Terminal) -> None:
+    """Remove the isolated environments (pkgs_to_install) that no model of any cluster uses any more.
+
+    Those made or used within the last hour stay, as a deploy may be about to use them.
+    """
+    removed = garbage.remove_unused(terminal.manager().home)
+    freed = sum(each.size for each in removed)
+    text = f"Removed {len(removed)} unused environments: {freed / 1e6:,.0f} MB" if removed else "Nothing to remove"
+    terminal.show({"removed": [each.name for each in removed], "freed_bytes": freed}, text)
 
 
 def status(terminal: Terminal) -> None:

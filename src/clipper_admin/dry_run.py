@@ -38,7 +38,7 @@ def try_function(query: Mapping[str, Any], func: Callable[[Any], Any], input_typ
         return WRONG_KEY
     inputs = [query["input"]] if "input" in query else query["input_batch"]
     try:
-        batch = as_container_sees([_convert(each, canonical) for each in inputs])
+        batch = as_container_sees([as_container_value(each, canonical) for each in inputs])
     except (TypeError, ValueError, OverflowError):
         return WRONG_VALUE
     return cloudpickle.loads(cloudpickle.dumps(func))(batch)
@@ -54,7 +54,7 @@ def as_container_sees(values: Sequence[Any]) -> npt.NDArray[Any]:
     return batch
 
 
-def _convert(value: Any, input_type: str) -> Any:
+def as_container_value(value: Any, input_type: str) -> Any:
     """One input as a container sees it; TypeError, ValueError or OverflowError if it is not of the type."""
     if input_type == "strings":
         if not isinstance(value, str):

@@ -11,7 +11,7 @@ import types
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import cloudpickle
 
@@ -19,6 +19,8 @@ from clipper_admin.deployers.culprit import find_culprit
 from clipper_admin.deployers.local_modules import copy_modules, find_modules, imported_names, without_source
 from clipper_admin.exceptions import ClipperException
 from clipper_admin.log import SessionLogger
+
+LARGE_BYTES: Final = 250_000_000
 
 logger = SessionLogger(logging.getLogger(__name__))
 
@@ -47,10 +49,21 @@ def save_function(func: Callable[..., Any], directory: Path, arguments: Sequence
     if by_value:
         needed = _pickle_by_value(func, file, by_value)
         logger.info("Carrying modules without a source file by value: %s", ", ".join(sorted(by_value)))
+    _warn_of_size(file)
     modules = find_modules(needed)
     if modules:
         logger.info("Carrying local modules: %s", ", ".join(sorted(modules)))
         copy_modules(modules.values(), directory / "modules")
+
+
+def _warn_of_size(file: Path) -> None:
+    size = file.stat().st_size
+    if size > LARGE_BYTES:
+        logger.warning(
+            "The function holds %.1f GB of data: it is copied for each version and read by each replica. Save large "
+            "models in their own format, with the deployer of their framework",
+            size / 1e9,
+        )
 
 
 def check_function(func: object, arguments: Sequence[str] = ("inputs",)) -> None:

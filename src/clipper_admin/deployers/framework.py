@@ -6,6 +6,9 @@ import base64
 import dataclasses
 import json
 import logging
+import os
+import platform
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
@@ -13,7 +16,7 @@ from typing import Any, TypedDict, Unpack
 from clipper.container.manifest import FILE, Manifest
 from clipper_admin import limits
 from clipper_admin.connection import ClipperConnection
-from clipper_admin.deployers import endpoint
+from clipper_admin.deployers import endpoint, interpreter
 from clipper_admin.deployers.closure import save_function, temporary_directory
 from clipper_admin.exceptions import ClipperException
 from clipper_admin.log import SessionLogger
@@ -22,15 +25,27 @@ from clipper_admin.names import version_text
 logger = SessionLogger(logging.getLogger(__name__))
 
 
-class Options(TypedDict, total=False):
+class Extras(TypedDict, total=False):
     """What every ``deploy_*`` and ``create_endpoint`` takes by keyword.
 
-    ``base_image``, ``labels``, ``registry``, ``num_replicas``, ``batch_size``, ``pkgs_to_install``, ``batching`` and
-    ``batch_delay_micros`` are those of ``deploy_python_closure``. ``sample``: one input that the model must answer
-    before it serves. ``per_item``: the function takes one input at a time. ``threads``: of each replica's numeric
-    libraries (1 if not given; what the session's environment says counts more). ``memory_bytes``: what a replica may
-    allocate. ``gpus``: devices that the replicas take in turns, such as ``["0", "1"]``.
+    ``sample``: one input that the model must answer before it serves. ``per_item``: the function takes one input at a
+    time; one call for a whole batch is often many times faster. ``threads``: of each replica's numeric libraries (1
+    if not given; ``*_NUM_THREADS`` in the session's environment count more). ``memory_bytes``: what a replica may
+    allocate. ``gpus``: devices that the replicas take in turns, such as ``["0", "1"]``. ``requirements``: a file of
+    packages for an environment of the model's own. ``python_version``: of it, such as ``"3.12"``.
     """
+
+    sample: object
+    per_item: bool
+    threads: int
+    memory_bytes: int
+    gpus: Sequence[str | int] | None
+    requirements: str | os.PathLike[str] | None
+    python_version: str | None
+
+
+class Options(Extras, total=False):
+    """As ``Extras``, with those that ``deploy_python_closure`` explains."""
 
     base_image: str
     labels: Sequence[str] | None
@@ -40,11 +55,6 @@ class Options(TypedDict, total=False):
     pkgs_to_install: Sequence[str] | None
     batching: str
     batch_delay_micros: int
-    sample: object
-    per_item: bool
-    threads: int
-    memory_bytes: int
-    gpus: Sequence[str | int] | None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -81,19 +91,22 @@ def deploy(
     replicas, labels = options.get("num_replicas", 1), options.get("labels")
     clipper_conn.check_deployable(name, version, input_type, replicas, labels=labels, **batching)
     manifest = _manifest(served.framework, options)
+    image = interpreter.base_image(options.get("base_image", "default"), options.get("python_version"))
+    packages = interpreter.packages(options.get("pkgs_to_install"), options.get("requirements"))
     with temporary_directory() as folder:
         directory = Path(folder)
         save_model(served, manifest, directory)
+        _log_base(image)
         clipper_conn.build_and_deploy_model(
             name,
             version,
             input_type,
             folder,
-            options.get("base_image", "default"),
+            image,
             labels,
             options.get("registry"),
             replicas,
-            pkgs_to_install=options.get("pkgs_to_install"),
+            pkgs_to_install=packages,
             **batching,
         )
 
@@ -124,7 +137,9 @@ def create_endpoint(
 def save_model(served: Served, manifest: Manifest, directory: Path) -> None:
     """Writes the function, the model's files and the note ``model.json``."""
     if served.func is not None:
+        logger.info("Saving function to %s", directory)
         save_function(served.func, directory, served.arguments)
+        logger.info("Serialized and supplied predict function")
     try:
         served.save(directory)
     except ClipperException:
@@ -132,7 +147,7 @@ def save_model(served: Served, manifest: Manifest, directory: Path) -> None:
     except Exception as error:
         raise ClipperException(f"Error saving {served.framework} model: {type(error).__name__}: {error}") from error
     (directory / FILE).write_text(json.dumps(dataclasses.asdict(manifest)), encoding="utf-8")
-    logger.info("Saved the %s model to %s", served.framework or "Python", directory)
+    logger.info("%s model saved" if served.framework else "Python closure saved", *filter(None, [served.framework]))
 
 
 def _manifest(framework: str, options: Options) -> Manifest:
@@ -170,3 +185,10 @@ def _as_json(sample: object) -> object:
             f"sample is a {type(sample).__name__}, and {error}: give one input as a query would hold it"
         ) from None
     return value
+
+
+def _log_base(base_image: str) -> None:
+    if base_image == "default":
+        logger.info("Using Python %s (%s)", ".".join(platform.python_version_tuple()[:2]), sys.executable)
+    else:
+        logger.info("Using base image %s", base_image)

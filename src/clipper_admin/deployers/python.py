@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import logging
-import platform
-import sys
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Unpack
 
 from clipper_admin.connection import ClipperConnection
-from clipper_admin.deployers import endpoint
-from clipper_admin.deployers.closure import check_function, saved_function
-from clipper_admin.log import SessionLogger
+from clipper_admin.deployers import endpoint, framework
+from clipper_admin.deployers.closure import check_function
+from clipper_admin.deployers.framework import Extras, Options, Served
 from clipper_admin.names import version_text
-
-logger = SessionLogger(logging.getLogger(__name__))
 
 PredictFunction = Callable[[Any], Sequence[Any]]
 
@@ -35,6 +30,7 @@ def create_endpoint(
     pkgs_to_install: Sequence[str] | None = None,
     batching: str = "aimd",
     batch_delay_micros: int = 0,
+    **extras: Unpack[Extras],
 ) -> None:
     """Registers an application, deploys ``func`` as a model of the same name and links them; all or nothing.
 
@@ -60,6 +56,7 @@ def create_endpoint(
             pkgs_to_install,
             batching,
             batch_delay_micros,
+            **extras,
         )
 
     endpoint.create(clipper_conn, name, version_text(version), input_type, default_output, slo_micros, deploy)
@@ -79,6 +76,7 @@ def deploy_python_closure(
     pkgs_to_install: Sequence[str] | None = None,
     batching: str = "aimd",
     batch_delay_micros: int = 0,
+    **extras: Unpack[Extras],
 ) -> None:
     """Deploys ``func`` and makes it the current version of model ``name`` once it is ready.
 
@@ -97,34 +95,22 @@ def deploy_python_closure(
         pkgs_to_install: packages for an environment of the model's own; None is the one of this session.
         batching: how the size is learned: ``aimd`` or ``quantile``.
         batch_delay_micros: microseconds that a free replica waits for more queries; 0 none, -1 learned.
+        extras: ``sample``, ``per_item``, ``threads``, ``memory_bytes``, ``gpus``, ``requirements`` and
+            ``python_version``: see ``clipper_admin.deployers.framework.Extras``.
 
     Raises:
         ClipperException: what failed, with the model's own traceback if it came so far. Nothing is left running.
     """
-    clipper_conn.check_deployable(
-        name, version, input_type, num_replicas, batch_size, labels, batching, batch_delay_micros
-    )
-    with saved_function(func) as directory:
-        logger.info("Python closure saved")
-        _log_base(base_image)
-        clipper_conn.build_and_deploy_model(
-            name,
-            version,
-            input_type,
-            str(directory),
-            base_image,
-            labels,
-            registry,
-            num_replicas,
-            batch_size,
-            pkgs_to_install,
-            batching,
-            batch_delay_micros,
-        )
-
-
-def _log_base(base_image: str) -> None:
-    if base_image == "default":
-        logger.info("Using Python %s (%s)", ".".join(platform.python_version_tuple()[:2]), sys.executable)
-    else:
-        logger.info("Using base image %s", base_image)
+    options: Options = {
+        **extras,
+        "base_image": base_image,
+        "labels": labels,
+        "registry": registry,
+        "num_replicas": num_replicas,
+        "batch_size": batch_size,
+        "pkgs_to_install": pkgs_to_install,
+        "batching": batching,
+        "batch_delay_micros": batch_delay_micros,
+    }
+    served = Served("", func, lambda directory: None, ("inputs",))
+    framework.deploy(clipper_conn, name, version, input_type, served, **options)

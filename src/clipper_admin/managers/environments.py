@@ -75,6 +75,7 @@ def make_environment(environments: Path, interpreter: str, packages: Sequence[st
     with locked(environments / f"{key}.lock", BUILD_TIMEOUT, "Another deploy is making the same environment"):
         if python.exists():
             logger.info("Using the environment made before for %s", ", ".join(packages))
+            os.utime(environments / key)  # young again, so that nobody removes it before its model is noted
         else:
             _build(environments / key, interpreter, needs, logger)
     return str(python)
