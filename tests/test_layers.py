@@ -18,7 +18,7 @@ LAYERS = [
     set(GROUND_FLOOR),
     {"store", "rpc"},
     {"execution", "selection", "catalog", "query_ids"},
-    {"decisions", "feedback", "lane", "query", "policy_query"},
+    {"completion", "decisions", "drawn_query", "feedback", "lane", "query", "policy_query"},
     {"processor", "replay"},
     {"updater"},
     {"frontend", "management"},
@@ -36,7 +36,9 @@ DATA_PATH = [
     "clipper/selection",
     "clipper/frontend",
     "clipper/rpc",
+    "clipper/completion.py",
     "clipper/decisions.py",
+    "clipper/drawn_query.py",
     "clipper/feedback.py",
     "clipper/lane.py",
     "clipper/query.py",
@@ -95,7 +97,9 @@ def test_the_container_imports_the_wire_alone(path: Path) -> None:
 
 @pytest.mark.parametrize("path", below(["clipper_admin"]), ids=str)
 def test_the_admin_library_never_imports_the_servers(path: Path) -> None:
-    assert all(module.split(".")[0] != "clipper" for module in imports_of(path))
+    """But for the runtime of model containers: what it writes for them, it writes in their terms."""
+    known = [module for module in imports_of(path) if module.split(".")[0] == "clipper"]
+    assert all(module.startswith("clipper.container") for module in known)
 
 
 @pytest.mark.parametrize("path", below(DECIDING), ids=str)
