@@ -14,7 +14,7 @@ import sys
 from typing import Final
 
 from clipper.container.log import log
-from clipper.container.manifest import Manifest, read_manifest, take_place
+from clipper.container.manifest import Manifest, give_way, read_manifest, take_place
 from clipper.container.settings import Settings, SettingsError, read_settings
 
 WRONG: Final = 1
@@ -33,7 +33,16 @@ def main() -> int:
     except (SettingsError, ValueError, OSError) as error:
         log(f"ERROR: {error}")
         return WRONG
-    return _serve(settings, manifest)
+    return _run_other(manifest) if manifest.command else _serve(settings, manifest)
+
+
+def _run_other(manifest: Manifest) -> int:
+    log(f"Running {' '.join(manifest.command)}")
+    try:
+        give_way(manifest, os.environ)
+    except OSError as error:
+        log(f"ERROR: {manifest.command[0]} can't be run ({error.strerror}): install it where the models run")
+    return WRONG
 
 
 def _serve(settings: Settings, manifest: Manifest) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import resource
+import sys
 from collections.abc import MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,8 @@ class Manifest:
     ``per_item``: the function takes one input, not a batch. ``sample``: an input as JSON (bytes in base64) that the
     model must answer before it serves; None: it is not tried. ``threads``: of each replica's numeric libraries.
     ``memory_bytes``: what a replica may allocate; 0 is no limit. ``gpus``: devices that the replicas take in turns.
+    ``command``: a container in another language, which takes the place of this process; ``needs_tcp``: it knows no
+    Unix sockets.
     """
 
     framework: str = ""
@@ -41,6 +44,8 @@ class Manifest:
     threads: int = 1
     memory_bytes: int = 0
     gpus: tuple[str, ...] = ()
+    command: tuple[str, ...] = ()
+    needs_tcp: bool = False
 
 
 def read_manifest(directory: Path) -> Manifest:
@@ -54,7 +59,8 @@ def read_manifest(directory: Path) -> Manifest:
         return Manifest()
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
-        return Manifest(**{**found, "gpus": tuple(found.get("gpus", ()))})
+        lists = {name: tuple(found[name]) for name in ("gpus", "command") if name in found}
+        return Manifest(**{**found, **lists})
     except (OSError, TypeError, ValueError, AttributeError) as error:
         raise ValueError(f"{file} can't be read ({error}): deploy the model again") from error
 
@@ -67,6 +73,18 @@ def take_place(manifest: Manifest, replica_id: int | None, environ: MutableMappi
         environ["CUDA_VISIBLE_DEVICES"] = manifest.gpus[(replica_id or 0) % len(manifest.gpus)]
     if manifest.memory_bytes:
         resource.setrlimit(resource.RLIMIT_DATA, (manifest.memory_bytes, manifest.memory_bytes))
+
+
+def give_way(manifest: Manifest, environ: MutableMapping[str, str]) -> None:
+    """Has ``manifest.command`` run in the place of this process, in the model's directory; never returns.
+
+    Raises:
+        OSError: there is no such program, or it can't be run.
+    """
+    if manifest.needs_tcp and environ.get("CLIPPER_TCP_ADDRESS"):
+        environ["CLIPPER_ADDRESS"] = environ["CLIPPER_TCP_ADDRESS"]
+    sys.stdout.flush()
+    os.execvpe(manifest.command[0], manifest.command, environ)
 
 
 def usual_threads() -> int:

@@ -105,6 +105,7 @@ def replica_program(
         "CLIPPER_INPUT_TYPE": image.input_type,
         "CLIPPER_MODEL_PATH": str(data),
         "CLIPPER_ADDRESS": ",".join(f"unix:{rpc_socket(cluster, each)}" for each in range(cluster.frontends)),
+        "CLIPPER_TCP_ADDRESS": ",".join(_rpc_address(cluster, each) for each in range(cluster.frontends)),
         "CLIPPER_REPLICA_ID": str(replica.number),
         "PYTHONUNBUFFERED": "1",
     }
@@ -114,6 +115,12 @@ def replica_program(
 
 def _server(module: str, folder: ClusterFolder, cluster: Cluster) -> tuple[str, ...]:
     return (sys.executable, "-m", module, f"--store={folder.store}", f"--host={cluster.host}")
+
+
+def _rpc_address(cluster: Cluster, index: int) -> str:
+    """For containers in languages without Unix sockets."""
+    host = "127.0.0.1" if cluster.host in ("0.0.0.0", "::", "localhost") else cluster.host
+    return f"tcp:{host}:{cluster.rpc_port + index}"
 
 
 def _metrics_socket(cluster: Cluster, index: int) -> Path:

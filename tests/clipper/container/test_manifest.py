@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -88,3 +89,24 @@ def test_a_sample_must_be_answered():
         try_sample(lambda xs: [1, 2], [1.0], InputType.DOUBLES)
     with pytest.raises(ValueError, match=r"for the sample \[1.0\]: the model returned None"):
         try_sample(lambda xs: [None], [1.0], InputType.DOUBLES)
+
+
+def test_a_command_takes_the_place_of_the_container(tmp_path):
+    note = {"command": [sys.executable, "-c", "import os; print(os.environ['CLIPPER_ADDRESS'])"], "needs_tcp": True}
+    (tmp_path / FILE).write_text(json.dumps(note))
+    done = run_container(tmp_path, CLIPPER_TCP_ADDRESS="tcp:127.0.0.1:9")
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "tcp:127.0.0.1:9")
+
+
+def test_a_command_that_is_not_there_is_named(tmp_path):
+    (tmp_path / FILE).write_text(json.dumps({"command": ["no-such-program"]}))
+    done = run_container(tmp_path)
+    assert done.returncode == 1
+    assert "no-such-program can't be run (No such file or directory): install it" in done.stdout + done.stderr
+
+
+def run_container(directory, **environ):
+    environ |= {"CLIPPER_MODEL_NAME": "m", "CLIPPER_MODEL_VERSION": "1", "CLIPPER_MODEL_PATH": str(directory)}
+    return subprocess.run(
+        [sys.executable, "-m", "clipper.container"], env={**os.environ, **environ}, capture_output=True, text=True
+    )
