@@ -65,6 +65,7 @@ def test_a_booster_answers_by_its_best_iteration(clipper, serve):
         100,
         valid_sets=[train.create_valid(data[300:], target[300:])],
         callbacks=[stop],
+        keep_training_booster=True,
     )
     assert 0 < model.best_iteration < model.current_iteration()
     deployer.deploy_lightgbm_model(clipper, "booster", 1, "doubles", model)

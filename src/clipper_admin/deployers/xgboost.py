@@ -136,5 +136,7 @@ def _estimator(model: Any) -> str:
     """The class of XGBoost that the model is of; what a class of the user's own adds to it is not saved."""
     import xgboost
 
-    names = [each.__name__ for each in type(model).__mro__ if getattr(xgboost, each.__name__, None) is each]
+    names: list[str] = [
+        each.__name__ for each in type(model).__mro__ if getattr(xgboost, each.__name__, None) is each
+    ]
     return names[0]
