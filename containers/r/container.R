@@ -1,0 +1,125 @@
+# A model container in base R, as docs/wire.md describes it; container.sh runs it. Base R has no Unix sockets: TCP alone.
+#
+# Rscript container.R STOP: serves func.rds of CLIPPER_MODEL_PATH until the file STOP is there.
+
+here <- dirname(sub("^--file=", "", grep("^--file=", commandArgs(FALSE), value = TRUE)[1]))
+for (name in c("wire.R", "outputs.R", "answers.R", "connection.R")) source(file.path(here, name))
+
+WAIT <- 0.1 # seconds between looks for the file; a message ends the wait at once
+DRAIN_TIMEOUT <- 10
+TYPES <- list(
+  bytes = c("bytes", "byte", "b"),
+  integers = c("integers", "ints", "integer", "int", "i"),
+  floats = c("floats", "float", "f"),
+  doubles = c("doubles", "double", "d"),
+  strings = c("strings", "string", "strs", "str", "s")
+)
+
+log_line <- function(...) {
+  cat(format(Sys.time(), "%Y-%m-%dT%H:%M:%S "), ..., "\n", sep = "", file = stderr())
+}
+
+variable <- function(name, otherwise = NULL) {
+  found <- Sys.getenv(name)
+  if (nzchar(found)) return(found)
+  if (is.null(otherwise)) stop(name, " environment variable must be set", call. = FALSE)
+  otherwise
+}
+
+input_type <- function(text) {
+  known <- vapply(TYPES, function(aliases) tolower(trimws(text)) %in% aliases, NA)
+  if (!any(known)) {
+    stop("CLIPPER_INPUT_TYPE: ", text, " is none of ", paste(names(TYPES), collapse = ", "), call. = FALSE)
+  }
+  names(TYPES)[known]
+}
+
+# A list of host and port for each frontend that can be reached by TCP.
+addresses <- function() {
+  usual <- paste0("tcp:", variable("CLIPPER_IP", "127.0.0.1"), ":", variable("CLIPPER_PORT", "7000"))
+  texts <- unique(trimws(strsplit(variable("CLIPPER_ADDRESS", usual), ",", fixed = TRUE)[[1]]))
+  texts <- texts[nzchar(texts)]
+  unix <- startsWith(texts, "unix:")
+  if (any(unix)) log_line("Base R has no Unix sockets, left out: ", paste(texts[unix], collapse = ", "))
+  pattern <- "^tcp:\\[?(.+?)\\]?:([0-9]{1,5})$"
+  wrong <- texts[!unix & !grepl(pattern, texts, perl = TRUE)]
+  if (length(wrong)) stop("CLIPPER_ADDRESS: '", wrong[1], "' is not an address: write tcp:host:port", call. = FALSE)
+  if (all(unix)) stop("CLIPPER_ADDRESS must have a tcp:host:port: base R has no Unix sockets", call. = FALSE)
+  lapply(texts[!unix], function(text) {
+    list(host = sub(pattern, "\\1", text, perl = TRUE), port = as.integer(sub(pattern, "\\2", text, perl = TRUE)))
+  })
+}
+
+read_settings <- function() {
+  list(
+    name = variable("CLIPPER_MODEL_NAME"),
+    version = variable("CLIPPER_MODEL_VERSION"),
+    path = variable("CLIPPER_MODEL_PATH"),
+    type = input_type(variable("CLIPPER_INPUT_TYPE", "doubles")),
+    replica = variable("CLIPPER_REPLICA_ID", "null"),
+    addresses = addresses()
+  )
+}
+
+hello <- function(settings) {
+  sprintf(
+    '{"protocol":1,"model_name":%s,"model_version":%s,"input_type":"%s","replica_id":%s,"pid":%d}',
+    json_string(settings$name), json_string(settings$version), settings$type, settings$replica, Sys.getpid()
+  )
+}
+
+load_model <- function(path) {
+  func <- readRDS(file.path(path, "func.rds"))
+  if (!is.function(func)) stop("func.rds holds a ", class(func)[1], ", not a function", call. = FALSE)
+  func
+}
+
+# Waits for something to do, at most `longest` seconds, and does it.
+step <- function(connections, model, longest) {
+  readers <- Filter(wants_to_read, connections)
+  writers <- Filter(wants_to_write, connections)
+  sockets <- lapply(c(readers, writers), function(each) each$socket)
+  writes <- rep(c(FALSE, TRUE), c(length(readers), length(writers)))
+  if (!length(sockets)) {
+    Sys.sleep(longest)
+  } else {
+    ready <- socketSelect(sockets, writes, longest)
+    for (each in writers[ready[writes]]) flush_unsent(each)
+    for (each in readers[ready[!writes]]) receive(each, model)
+  }
+  for (each in connections) tick(each)
+}
+
+serve <- function(settings, model, stop_file) {
+  connections <- lapply(settings$addresses, new_connection, hello = encode_hello(hello(settings)))
+  log_line("Serving predictions for ", settings$type, " input type.")
+  while (!file.exists(stop_file)) step(connections, model, WAIT)
+  log_line("SIGTERM: saying goodbye to the frontends, answering what they still send")
+  end <- now() + DRAIN_TIMEOUT
+  for (each in connections) leave(each)
+  while (!all(vapply(connections, function(each) each$phase == "closed", NA))) {
+    if (now() > end) {
+      log_line("Some frontends did not say goodbye within 10 s")
+      break
+    }
+    step(connections, model, WAIT)
+  }
+  log_line("Stopped")
+}
+
+main <- function(stop_file) {
+  options(warn = 1)
+  loaded <- tryCatch({
+    settings <- read_settings()
+    log_line("Loading ", settings$name, ":", settings$version, " from ", settings$path, " (", R.version.string, ")")
+    list(settings, new_model(load_model(settings$path), settings$type))
+  }, error = function(error) {
+    log_line("ERROR: ", conditionMessage(error))
+    quit(status = 1)
+  })
+  file.create(paste0(stop_file, ".serving"))
+  serve(loaded[[1]], loaded[[2]], stop_file)
+  quit(status = 0)
+}
+
+main(commandArgs(TRUE)[1])
