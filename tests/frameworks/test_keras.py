@@ -1,0 +1,161 @@
+"""Keras: what is served is what the model says here.
+
+Numbers are compared within 1e-5: they are float32, of about seven digits, and a matrix product of a batch of another
+size adds up in another order. Labels are compared exactly.
+"""
+
+from __future__ import annotations
+
+import joblib
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits, load_iris
+
+from clipper_admin import ClipperException
+from clipper_admin.deployers import keras as deployer
+from tests.frameworks.conftest import assert_same_answers
+
+keras = pytest.importorskip("keras")
+
+pytestmark = [
+    pytest.mark.frameworks,
+    # Keras hands numpy's copy keyword on in a way that numpy 2 deprecates.
+    pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning"),
+]
+TOLERANCE = 1e-5
+
+
+@pytest.fixture(scope="module")
+def digits():
+    data, labels = load_digits(return_X_y=True)
+    return data[:1000] / 16, labels[:1000], data[1000:1256] / 16
+
+
+@pytest.fixture(scope="module")
+def dense(digits):
+    data, labels, _ = digits
+    layers = [keras.Input((64,)), keras.layers.Dense(32, "relu"), keras.layers.Dense(10, "softmax")]
+    return fitted(keras.Sequential(layers), data, labels)
+
+
+def fitted(model, data, labels):
+    model.compile("adam", "sparse_categorical_crossentropy")
+    model.fit(data, labels, epochs=3, verbose=0)
+    return model
+
+
+def test_a_model_answers_what_predict_on_batch_does(clipper, serve, digits, dense):
+    new = digits[2]
+    deployer.deploy_keras_model(clipper, "dense", 1, "doubles", None, dense)
+    assert_same_answers(clipper, serve("dense"), new, dense.predict_on_batch(new), tolerance=TOLERANCE)
+
+
+def test_flat_queries_get_the_shape_that_a_convolution_wants(clipper, serve, digits):
+    data, labels, new = digits
+    layers = [
+        keras.Input((8, 8, 1)),
+        keras.layers.Conv2D(4, 3, activation="relu"),
+        keras.layers.Flatten(),
+        keras.layers.Dense(10, "softmax"),
+    ]
+    model = fitted(keras.Sequential(layers), data.reshape(-1, 8, 8, 1), labels)
+    floats = new.astype(np.float32)
+    deployer.deploy_keras_model(clipper, "convolution", 1, "floats", None, model)
+    expected = model.predict_on_batch(floats.reshape(-1, 8, 8, 1))
+    assert_same_answers(clipper, serve("convolution", "floats"), floats, expected, tolerance=TOLERANCE)
+
+
+def test_a_function_makes_labels_of_a_model(clipper):
+    iris = load_iris()
+    layers = [keras.Input((4,)), keras.layers.Dense(16, "relu"), keras.layers.Dense(3, "softmax")]
+    model = fitted(keras.Sequential(layers), iris.data, iris.target)
+    names = [str(each) for each in iris.target_names]
+
+    def name(model, inputs):
+        return [names[place] for place in model.predict_on_batch(inputs).argmax(axis=1)]
+
+    deployer.create_endpoint(clipper, "iris", "doubles", name, model, sample=[5.1, 3.5, 1.4, 0.2])
+    assert_same_answers(clipper, "iris", iris.data, name(model, iris.data))
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+@pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
+def test_a_file_is_deployed_as_it_is(clipper, serve, digits, dense, tmp_path, suffix):
+    new, name = digits[2], f"file{suffix.replace('.', '-')}"
+    dense.save(tmp_path / f"digits{suffix}")
+    deployer.deploy_keras_model(clipper, name, 1, "doubles", None, str(tmp_path / f"digits{suffix}"))
+    assert_same_answers(clipper, serve(name), new, dense.predict_on_batch(new), tolerance=TOLERANCE)
+
+
+def test_a_lambda_layer_is_code_which_a_file_may_not_bring_but_a_model_may(clipper, serve, digits, tmp_path):
+    new = digits[2]
+    model = keras.Sequential([keras.Input((64,)), keras.layers.Lambda(lambda each: each * 2, output_shape=(64,))])
+    model.save(tmp_path / "lambda.keras")
+    with pytest.raises(ClipperException, match="safe_mode=False"):
+        deployer.deploy_keras_model(clipper, "lambda", 1, "doubles", None, tmp_path / "lambda.keras")
+    assert "lambda:1" not in clipper.get_all_models()
+    deployer.deploy_keras_model(clipper, "lambda", 1, "doubles", None, model)
+    assert_same_answers(clipper, serve("lambda"), new, new * 2, tolerance=TOLERANCE)
+
+
+def test_several_inputs_need_a_function(clipper, serve):
+    left, right = keras.Input((2,)), keras.Input((2,))
+    model = keras.Model([left, right], keras.layers.Add()([left, right]))
+    with pytest.raises(ClipperException, match="has 2 inputs and 1 outputs: pass func="):
+        deployer.deploy_keras_model(clipper, "add", 1, "doubles", None, model)
+
+    def halves(model, inputs):
+        return model.predict_on_batch([inputs[:, :2], inputs[:, 2:]]).tolist()
+
+    deployer.deploy_keras_model(clipper, "add", 1, "doubles", halves, model)
+    inputs = np.arange(20.0).reshape(5, 4)
+    assert_same_answers(clipper, serve("add"), inputs, inputs[:, :2] + inputs[:, 2:])
+
+
+def write_truncated(file, model):
+    model.save(file)
+    file.write_bytes(file.read_bytes()[:-500])
+
+
+@pytest.mark.parametrize(
+    ("file", "write", "says"),
+    [
+        ("missing.keras", lambda file, model: None, "There is no file .*missing.keras: save the model there"),
+        ("cut.keras", write_truncated, "Keras can't load .*cut.keras: "),
+        ("empty.h5", lambda file, model: file.touch(), "Keras can't load .*empty.h5: "),
+        ("forest.joblib", lambda file, model: joblib.dump([1], file), "forest.joblib is no Keras model by its name"),
+        ("forest.keras", lambda file, model: joblib.dump([1], file), "Keras can't load .*forest.keras: "),
+        ("saved_model", lambda file, model: file.mkdir(), "saved_model is a directory: .*deployers.tensorflow"),
+    ],
+)
+def test_a_file_that_is_no_model_is_refused_before_anything_starts(clipper, dense, tmp_path, file, write, says):
+    write(tmp_path / file, dense)
+    with pytest.raises(ClipperException, match=says):
+        deployer.create_endpoint(clipper, "none", "doubles", None, tmp_path / file)
+    assert_nothing_left(clipper, "none")
+
+
+@pytest.mark.parametrize(
+    ("make", "input_type", "says"),
+    [
+        (lambda dense: len, "doubles", "A Keras 3 model is deployed here, not a builtins.builtin_function_or_method"),
+        (lambda dense: keras.Sequential([keras.layers.Dense(1)]), "doubles", "has no weights yet: train it"),
+        (lambda dense: dense, "strings", "Keras takes numbers: pass func="),
+    ],
+)
+def test_what_can_not_answer_is_refused_before_anything_starts(clipper, dense, make, input_type, says):
+    with pytest.raises(ClipperException, match=says):
+        deployer.create_endpoint(clipper, "none", input_type, None, make(dense))
+    assert_nothing_left(clipper, "none")
+
+
+def test_a_function_that_fails_on_the_sample_leaves_nothing_behind(clipper, dense):
+    with pytest.raises(ClipperException, match="Expected model to return 1 outputs, found 2 outputs"):
+        deployer.create_endpoint(clipper, "twice", "doubles", lambda model, inputs: [1, 2], dense, sample=[0.0] * 64)
+    assert_nothing_left(clipper, "twice")
+
+
+def assert_nothing_left(clipper, name):
+    assert f"{name}:1" not in clipper.get_all_models()
+    assert name not in clipper.get_all_apps()
+    assert clipper.cm.get_num_replicas(name, "1") == 0
