@@ -1,6 +1,6 @@
 # A model container in base R, as docs/wire.md describes it; container.sh runs it. Base R has no Unix sockets: TCP alone.
 #
-# Rscript container.R STOP: serves func.rds of CLIPPER_MODEL_PATH until the file STOP is there.
+# Rscript container.R STOP PID: serves func.rds of CLIPPER_MODEL_PATH until the file STOP is there, or process PID is not.
 
 here <- dirname(sub("^--file=", "", grep("^--file=", commandArgs(FALSE), value = TRUE)[1]))
 for (name in c("wire.R", "outputs.R", "answers.R", "connection.R")) source(file.path(here, name))
@@ -90,11 +90,14 @@ step <- function(connections, model, longest) {
   for (each in connections) tick(each)
 }
 
-serve <- function(settings, model, stop_file) {
+# Whether the process is there, as far as the system has a file for each.
+is_alive <- function(pid) file.exists(paste0("/proc/", pid)) || !file.exists("/proc/self")
+
+serve <- function(settings, model, stop_file, parent) {
   connections <- lapply(settings$addresses, new_connection, hello = encode_hello(hello(settings)))
   log_line("Serving predictions for ", settings$type, " input type.")
-  while (!file.exists(stop_file)) step(connections, model, WAIT)
-  log_line("SIGTERM: saying goodbye to the frontends, answering what they still send")
+  while (!file.exists(stop_file) && is_alive(parent)) step(connections, model, WAIT)
+  log_line("Told to stop: saying goodbye to the frontends, answering what they still send")
   end <- now() + DRAIN_TIMEOUT
   for (each in connections) leave(each)
   while (!all(vapply(connections, function(each) each$phase == "closed", NA))) {
@@ -107,7 +110,7 @@ serve <- function(settings, model, stop_file) {
   log_line("Stopped")
 }
 
-main <- function(stop_file) {
+main <- function(stop_file, parent) {
   options(warn = 1)
   loaded <- tryCatch({
     settings <- read_settings()
@@ -118,8 +121,8 @@ main <- function(stop_file) {
     quit(status = 1)
   })
   file.create(paste0(stop_file, ".serving"))
-  serve(loaded[[1]], loaded[[2]], stop_file)
+  serve(loaded[[1]], loaded[[2]], stop_file, parent)
   quit(status = 0)
 }
 
-main(commandArgs(TRUE)[1])
+main(commandArgs(TRUE)[1], commandArgs(TRUE)[2])

@@ -5,7 +5,7 @@ folder=$(mktemp -d) || exit 1
 trap 'rm -rf "$folder"' EXIT
 
 export LC_ALL="${CLIPPER_R_LOCALE:-C.UTF-8}" # texts are UTF-8
-Rscript --vanilla "$here/container.R" "$folder/stop" </dev/null &
+Rscript --vanilla "$here/container.R" "$folder/stop" $$ </dev/null &
 child=$!
 
 # The second SIGTERM ends it at once, and so does a model that does not come back. Before it serves there is nothing to finish.

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from clipper.container import conformance
+from tests.frameworks.beside import serving_beside
+from tests.frameworks.conftest import outputs
 
 SOURCES = Path(__file__).parents[2] / "containers" / "java"
 PATIENCE = 60
@@ -59,6 +61,14 @@ def test_a_model_may_be_in_a_jar(built, tmp_path, monkeypatch, capsys):
     command = ["java", "-cp", str(container), "clipper.Container"]
     assert conformance.main(["--input-type", "floats", "--only", "one query", "--", *command]) == 0
     assert capsys.readouterr().out.splitlines() == ["ok floats: one query", "all 1 checks are ok"]
+
+
+def test_a_query_frontend_gets_its_answers(built, clipper):
+    container, model = built
+    environment = os.environ | {"CLIPPER_MODEL_PATH": str(model), "CLIPPER_JAVA_CLASS": "Sums"}
+    with serving_beside(clipper, "java-sums", ["java", "-cp", container, "clipper.Container"], environment):
+        assert outputs(clipper, "java-sums", [[1.5, 2.0], [99.5]]) == [[2, 3.5], [1, 99.5]]
+        assert clipper.predict("java-sums", [99.0])["default"]
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from clipper.container import conformance
+from tests.frameworks.beside import serving_beside
+from tests.frameworks.conftest import outputs
 
 FOLDER = Path(__file__).parents[2] / "containers" / "r"
 COMMAND = str(FOLDER / "container.sh")
@@ -67,6 +69,22 @@ def test_sigterm_ends_it_when_no_frontend_is_there(environment):
             assert address in line
             process.send_signal(signal.SIGTERM)
             assert process.wait(PATIENCE) == 0
+
+
+def test_it_stops_when_the_shell_before_it_is_killed(environment):
+    """R holds the log open until it ends."""
+    process = subprocess.Popen([COMMAND], env=environment, stderr=subprocess.PIPE, text=True)
+    with process:
+        next(line for line in process.stderr if "Serving predictions" in line)
+        process.kill()
+        process.wait()  # until then the system has a file for it
+        assert process.stderr.read().endswith("Stopped\n")
+
+
+def test_a_query_frontend_gets_its_answers(clipper, environment):
+    with serving_beside(clipper, "r-sums", [COMMAND], environment):
+        assert outputs(clipper, "r-sums", [[1.5, 2.0], [99.5]]) == [[2, 3.5], [1, 99.5]]
+        assert clipper.predict("r-sums", [99.0])["default"]
 
 
 @pytest.mark.parametrize(
