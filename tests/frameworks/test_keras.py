@@ -79,7 +79,6 @@ def test_a_function_makes_labels_of_a_model(clipper):
 
 
 @pytest.mark.parametrize("suffix", [".keras", ".h5"])
-@pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
 def test_a_file_is_deployed_as_it_is(clipper, serve, digits, dense, tmp_path, suffix):
     new, name = digits[2], f"file{suffix.replace('.', '-')}"
     dense.save(tmp_path / f"digits{suffix}")
