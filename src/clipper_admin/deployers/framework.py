@@ -63,13 +63,15 @@ class Served:
 
     ``framework``: the module of ``clipper.container.frameworks`` that loads it; empty for a function alone.
     ``func``: the user's function, called with ``arguments``, or None if the model answers by itself. ``save`` writes
-    the model's files.
+    the model's files. ``command`` and ``needs_tcp``: of a container in another language, see ``Manifest``.
     """
 
     framework: str
     func: Callable[..., Any] | None
     save: Callable[[Path], None]
     arguments: tuple[str, ...] = ("model", "inputs")
+    command: tuple[str, ...] = ()
+    needs_tcp: bool = False
 
 
 def deploy(
@@ -90,7 +92,7 @@ def deploy(
     )
     replicas, labels = options.get("num_replicas", 1), options.get("labels")
     clipper_conn.check_deployable(name, version, input_type, replicas, labels=labels, **batching)
-    manifest = _manifest(served.framework, options)
+    manifest = _manifest(served, options)
     image = interpreter.base_image(options.get("base_image", "default"), options.get("python_version"))
     packages = interpreter.packages(options.get("pkgs_to_install"), options.get("requirements"))
     with temporary_directory() as folder:
@@ -150,9 +152,11 @@ def save_model(served: Served, manifest: Manifest, directory: Path) -> None:
     logger.info("%s model saved" if served.framework else "Python closure saved", *filter(None, [served.framework]))
 
 
-def _manifest(framework: str, options: Options) -> Manifest:
+def _manifest(served: Served, options: Options) -> Manifest:
     return Manifest(
-        framework=framework,
+        framework=served.framework,
+        command=served.command,
+        needs_tcp=served.needs_tcp,
         per_item=bool(options.get("per_item", False)),
         sample=_as_json(options.get("sample")),
         threads=limits.whole_number("threads", options.get("threads", 1), least=1),
