@@ -6,6 +6,9 @@ Needs: pip install torch scikit-learn. The cluster is one of its own, on free po
 """
 
 import os
+import sys
+
+sys.path.pop(0)  # this file's folder, in which what PyTorch looks for, such as onnx, would be another example
 
 import numpy as np
 import torch
