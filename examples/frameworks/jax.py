@@ -46,7 +46,7 @@ def main():
         served = [answer["output"] for answer in answers]
         assert served == np.asarray(label(params, new)).tolist()
         right = np.mean(np.array(served) == labels[1500:])
-        print(f"{len(served)} images: the labels served are those of the function, {right:.0%} of them right")
+        print(f"{len(served)} images: served equals local, {right:.0%} of them right")
     finally:
         clipper_conn.stop_all()
 

@@ -46,7 +46,7 @@ def main():
         served = [answer["output"] for answer in answers]
         assert served == label(model, new)
         right = np.mean(np.array(served) == labels[1500:])
-        print(f"{len(served)} images: the labels served are those of the model, {right:.0%} of them right")
+        print(f"{len(served)} images: served equals local, {right:.0%} of them right")
     finally:
         clipper_conn.stop_all()
 

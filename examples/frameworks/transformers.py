@@ -35,7 +35,7 @@ def main():
             assert found["label"] == own["label"]
             assert abs(found["score"] - own["score"]) < 1e-6
             print(f"{text!r}: {found}")
-        print(f"{len(served)} texts: the answers served are those of the pipeline")
+        print(f"{len(served)} texts: served equals local")
     finally:
         clipper_conn.stop_all()
 

@@ -113,6 +113,7 @@ DEPLOY = {
     "registry": "tests/clipper_admin/managers/test_images.py::test_tags",
     "num_replicas": f"{LONG}::test_replicas_share_the_work_and_the_metrics_say_so",
     "pkgs_to_install": f"{LOCAL}::test_a_model_has_its_own_packages",
+    "extras": "tests/clipper_admin/test_testing.py::test_the_fixture_is_a_running_cluster",
     **BATCHES,
 }
 CREATE = DEPLOY | {"default_output": REGISTER["default_output"], "slo_micros": REGISTER["slo_micros"]}
