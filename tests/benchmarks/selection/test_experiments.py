@@ -146,8 +146,11 @@ def test_the_table_of_regret():
 def test_the_tables_of_the_cost():
     one, two = Sample(10_000.0, 50.0, 0), Sample(9_000.0, 62.0, 1)
     samples = {"single": [one, one], "exp3": [two, two], "thompson": [two, two], "hedge": [two, two]}
-    assert cost.added(samples, "exp3") == [12.0, 12.0]
-    assert "<= 15: yes" in whole(cost.prediction_table(samples))
+    samples |= {cost.TWO_SINGLES: [Sample(10_000.0, 46.0, 0)] * 2}
+    assert cost.added(samples, "exp3", "single") == [12.0, 12.0]
+    shown = whole(cost.prediction_table(samples))
+    assert "12.0 (12.0-12.0); <= 15: yes" in shown
+    assert "16.0 (16.0-16.0); <= 15: no" in shown
     feedback = {"by input": [one], "by query id": [two]}
     assert "1.63x" in whole(cost.feedback_table(feedback, feedback))
 
