@@ -15,10 +15,8 @@ from typing import Final
 
 from clipper.container.log import log
 from clipper.container.manifest import Manifest, give_way, read_manifest, take_place
-from clipper.container.settings import Settings, SettingsError, read_settings
+from clipper.container.settings import MISSING_PACKAGE, WRONG, Settings, SettingsError, read_settings
 
-WRONG: Final = 1
-MISSING_PACKAGE: Final = 3
 _PR_SET_PDEATHSIG: Final = 1
 _STDIN: Final = 0
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import time
-from typing import Final
 
 import numpy as np
 
@@ -15,11 +14,8 @@ from clipper.container.log import format_traceback, log
 from clipper.container.manifest import Manifest
 from clipper.container.runtime import Runtime
 from clipper.container.sample import try_sample
-from clipper.container.settings import Settings
+from clipper.container.settings import MISSING_PACKAGE, WRONG, Settings
 from clipper.rpc.wire import Hello
-
-WRONG: Final = 1
-MISSING_PACKAGE: Final = 3
 
 
 def serve(settings: Settings, manifest: Manifest) -> int:

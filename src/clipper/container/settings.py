@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from clipper.container.addresses import Address, parse_address
 from clipper.rpc.wire import InputType, parse_input_type
+
+WRONG: Final = 1
+MISSING_PACKAGE: Final = 3
+"""Exit codes of a container that can't serve."""
 
 
 class SettingsError(Exception):
