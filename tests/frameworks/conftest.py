@@ -65,6 +65,13 @@ def assert_same_answers(
     _assert_equal(outputs(clipper, app, inputs[:5]), expected[:5], tolerance)
 
 
+def assert_nothing_left(clipper: ClipperConnection, name: str) -> None:
+    """Of a deploy that failed."""
+    assert f"{name}:1" not in clipper.get_all_models()
+    assert name not in clipper.get_all_apps()
+    assert clipper.cm.get_num_replicas(name, "1") == 0
+
+
 def _assert_equal(found: Sequence[Any], expected: Sequence[Any], tolerance: float) -> None:
     if tolerance:
         np.testing.assert_allclose(np.array(found, float), np.array(expected, float), rtol=tolerance, atol=tolerance)

@@ -16,7 +16,7 @@ from sklearn.linear_model import LogisticRegression
 
 from clipper_admin import ClipperException
 from clipper_admin.deployers import jax as deployer
-from tests.frameworks.conftest import assert_same_answers
+from tests.frameworks.conftest import assert_nothing_left, assert_same_answers
 
 jax = pytest.importorskip("jax")
 
@@ -158,9 +158,3 @@ def test_what_fails_on_the_sample_leaves_nothing_behind(clipper, digits, func, s
     with pytest.raises(ClipperException, match=says):
         deployer.create_endpoint(clipper, "wrong", "doubles", func, digits[0], sample=[0.0] * 63)
     assert_nothing_left(clipper, "wrong")
-
-
-def assert_nothing_left(clipper, name):
-    assert f"{name}:1" not in clipper.get_all_models()
-    assert name not in clipper.get_all_apps()
-    assert clipper.cm.get_num_replicas(name, "1") == 0

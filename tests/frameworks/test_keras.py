@@ -13,7 +13,7 @@ from sklearn.datasets import load_digits, load_iris
 
 from clipper_admin import ClipperException
 from clipper_admin.deployers import keras as deployer
-from tests.frameworks.conftest import assert_same_answers
+from tests.frameworks.conftest import assert_nothing_left, assert_same_answers
 
 keras = pytest.importorskip("keras")
 
@@ -152,9 +152,3 @@ def test_a_function_that_fails_on_the_sample_leaves_nothing_behind(clipper, dens
     with pytest.raises(ClipperException, match="Expected model to return 1 outputs, found 2 outputs"):
         deployer.create_endpoint(clipper, "twice", "doubles", lambda model, inputs: [1, 2], dense, sample=[0.0] * 64)
     assert_nothing_left(clipper, "twice")
-
-
-def assert_nothing_left(clipper, name):
-    assert f"{name}:1" not in clipper.get_all_models()
-    assert name not in clipper.get_all_apps()
-    assert clipper.cm.get_num_replicas(name, "1") == 0

@@ -15,7 +15,7 @@ from sklearn.linear_model import Ridge
 from clipper.container.frameworks import pyspark as loader
 from clipper_admin import ClipperException
 from clipper_admin.deployers import pyspark as deployer
-from tests.frameworks.conftest import assert_same_answers
+from tests.frameworks.conftest import assert_nothing_left, assert_same_answers
 
 pytest.importorskip("pyspark")
 
@@ -199,9 +199,3 @@ def test_a_function_that_fails_on_the_sample_leaves_nothing_behind(clipper, sc, 
             clipper, "twice", "doubles", lambda spark, model, inputs: [1, 2], trained, sc, sample=[0.0] * 4
         )
     assert_nothing_left(clipper, "twice")
-
-
-def assert_nothing_left(clipper, name):
-    assert f"{name}:1" not in clipper.get_all_models()
-    assert name not in clipper.get_all_apps()
-    assert clipper.cm.get_num_replicas(name, "1") == 0

@@ -17,7 +17,7 @@ from sklearn.datasets import load_digits
 
 from clipper_admin import ClipperException
 from clipper_admin.deployers import pytorch as deployer
-from tests.frameworks.conftest import assert_same_answers
+from tests.frameworks.conftest import assert_nothing_left, assert_same_answers
 
 torch = pytest.importorskip("torch")
 
@@ -218,9 +218,3 @@ def test_what_fails_on_the_sample_leaves_nothing_behind(clipper, plain, func, sa
     with pytest.raises(ClipperException, match=says):
         deployer.create_endpoint(clipper, "wrong", "doubles", func, plain, sample=[0.0] * 63)
     assert_nothing_left(clipper, "wrong")
-
-
-def assert_nothing_left(clipper, name):
-    assert f"{name}:1" not in clipper.get_all_models()
-    assert name not in clipper.get_all_apps()
-    assert clipper.cm.get_num_replicas(name, "1") == 0

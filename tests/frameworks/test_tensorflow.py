@@ -13,7 +13,7 @@ from sklearn.linear_model import LogisticRegression
 
 from clipper_admin import ClipperException
 from clipper_admin.deployers import tensorflow as deployer
-from tests.frameworks.conftest import assert_same_answers
+from tests.frameworks.conftest import assert_nothing_left, assert_same_answers
 
 tf = pytest.importorskip("tensorflow")
 
@@ -208,9 +208,3 @@ def test_a_function_that_fails_on_the_sample_leaves_nothing_behind(clipper, modu
     with pytest.raises(ClipperException, match="Expected model to return 1 outputs, found 2 outputs"):
         deployer.create_endpoint(clipper, "twice", "doubles", lambda model, inputs: [1, 2], module, sample=[0.0])
     assert_nothing_left(clipper, "twice")
-
-
-def assert_nothing_left(clipper, name):
-    assert f"{name}:1" not in clipper.get_all_models()
-    assert name not in clipper.get_all_apps()
-    assert clipper.cm.get_num_replicas(name, "1") == 0

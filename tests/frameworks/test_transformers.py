@@ -12,7 +12,7 @@ from sklearn.datasets import load_digits
 
 from clipper_admin import ClipperException
 from clipper_admin.deployers import transformers as deployer
-from tests.frameworks.conftest import assert_same_answers, outputs
+from tests.frameworks.conftest import assert_nothing_left, assert_same_answers, outputs
 
 transformers = pytest.importorskip("transformers")
 torch = pytest.importorskip("torch")
@@ -161,9 +161,3 @@ def test_what_fails_on_the_sample_leaves_nothing_behind(clipper, classifier, fun
     with pytest.raises(ClipperException, match=says):
         deployer.create_endpoint(clipper, "wrong", "strings", classifier, func, sample="one")
     assert_nothing_left(clipper, "wrong")
-
-
-def assert_nothing_left(clipper, name):
-    assert f"{name}:1" not in clipper.get_all_models()
-    assert name not in clipper.get_all_apps()
-    assert clipper.cm.get_num_replicas(name, "1") == 0
