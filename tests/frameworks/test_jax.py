@@ -16,6 +16,7 @@ from sklearn.linear_model import LogisticRegression
 
 from clipper_admin import ClipperException
 from clipper_admin.deployers import jax as deployer
+from clipper_admin.deployers.python import deploy_python_closure
 from tests.frameworks.conftest import assert_nothing_left, assert_same_answers
 
 jax = pytest.importorskip("jax")
@@ -72,6 +73,12 @@ def test_a_function_answers_labels(clipper, digits):
     floats = new.astype(np.float32)
     deployer.create_endpoint(clipper, "labels", "floats", label, params, slo_micros=60_000_000)
     assert_same_answers(clipper, "labels", floats, np.asarray(label(params, floats)))
+
+
+def test_a_compiled_function_is_a_closure_like_any_other(clipper, serve, digits):
+    params, new = digits
+    deploy_python_closure(clipper, "closure", 1, "doubles", lambda inputs: label(params, np.array(inputs)))
+    assert_same_answers(clipper, serve("closure"), new, np.asarray(label(params, new)))
 
 
 def test_a_tree_of_the_session_and_a_list_of_arrays(clipper, serve, digits):

@@ -136,6 +136,13 @@ def create_endpoint(
     )
 
 
+def with_zeros(options: Options, width: int | None) -> Options:
+    """The options, with a sample of ``width`` zeros if none is given: a model that can't answer is found at once."""
+    if not width or options.get("sample") is not None:
+        return options
+    return {**options, "sample": [0] * int(width)}
+
+
 def save_model(served: Served, manifest: Manifest, directory: Path) -> None:
     """Writes the function, the model's files and the note ``model.json``."""
     if served.func is not None:

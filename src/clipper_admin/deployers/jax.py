@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from collections.abc import Callable
-from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -70,18 +68,7 @@ def _served(func: Function, params: Any) -> Served:
     if not callable(func):
         raise ClipperException(f"func must take the parameters and a batch of inputs, it is a {type(func).__name__}")
     _check(params)
-    _name_parts_of_jaxlib()
     return Served("jax", func, lambda directory: _save(params, directory), ("params", "inputs"))
-
-
-def _name_parts_of_jaxlib() -> None:
-    """Gives a spec to those modules that jaxlib's extension makes.
-
-    Without one they look like a notebook's, which are pickled with a jitted function, and they can't be.
-    """
-    for name, module in list(sys.modules.items()):
-        if name.startswith("jaxlib.") and getattr(module, "__spec__", None) is None:
-            module.__spec__ = ModuleSpec(name, None)
 
 
 def _check(params: Any) -> None:

@@ -87,8 +87,8 @@ def _served(input_type: str, func: Function | None, model: Any, options: Options
     if func is None:
         _check_plain(given.model, input_type)
         width = math.prod(each or 0 for each in given.model.inputs[0].shape[1:])
-        if width and input_type != "bytes" and options.get("sample") is None:
-            options = {**options, "sample": [0] * width}
+        if input_type != "bytes":
+            options = framework.with_zeros(options, width)
     return Served("keras", func, lambda directory: _save(given, directory)), options
 
 

@@ -69,8 +69,8 @@ def _served(
     booster, labels = _booster(model), _labels(model)
     if func is None:
         _check(model, method, input_type)
-        if input_type != "bytes" and options.get("sample") is None:
-            options = {**options, "sample": [0] * int(booster.num_feature())}
+        if input_type != "bytes":
+            options = framework.with_zeros(options, booster.num_feature())
     note = {
         "estimator": booster is not model,
         "labels": labels,

@@ -92,7 +92,8 @@ def copy_modules(modules: Iterable[LocalModule], destination: Path) -> None:
 
 def without_source(names: Iterable[str]) -> set[str]:
     """Those modules made at run time, which an import in another process would not find."""
-    return {name for name in names if name in sys.modules and name != "__main__" and not _has_home(sys.modules[name])}
+    loaded = {name for name in names if name in sys.modules and name != "__main__"}
+    return {name for name in loaded if not _has_home(sys.modules[name]) and not _comes_with_package(name)}
 
 
 def imported_names(code: types.CodeType, package: str = "") -> Iterator[str]:
@@ -153,6 +154,13 @@ def _has_home(module: types.ModuleType) -> bool:
         return True
     file = getattr(module, "__file__", None)
     return file is not None and os.path.exists(file)
+
+
+def _comes_with_package(name: str) -> bool:
+    """Whether it is below an installed package: extensions in C, such as jaxlib's, make modules without a file."""
+    top = name.partition(".")[0]
+    spec = _spec(top) if top != name else None
+    return spec is not None and spec.origin is not None and _is_installed(Path(spec.origin))
 
 
 def _is_installed(path: Path) -> bool:

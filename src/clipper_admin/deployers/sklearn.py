@@ -69,10 +69,8 @@ def _served(
     input_type: str, model: Any, func: Function | None, method: str, options: Options
 ) -> tuple[Served, Options]:
     _check(model, method)
-    if func is None and input_type not in ("strings", "bytes") and options.get("sample") is None:
-        width = getattr(model, "n_features_in_", None)
-        if width is not None:  # zeros of the right number, so that a model that can't answer is found now
-            options = {**options, "sample": [0] * int(width)}
+    if func is None and input_type not in ("strings", "bytes"):
+        options = framework.with_zeros(options, getattr(model, "n_features_in_", None))
     return Served("sklearn", func, lambda directory: _save(model, method, directory)), options
 
 

@@ -74,8 +74,8 @@ def _served(
     if func is None:
         _check(model, method, input_type)
         _warn_of_names(booster.feature_names)
-        if input_type != "bytes" and options.get("sample") is None:
-            options = {**options, "sample": [0] * int(booster.num_features())}
+        if input_type != "bytes":
+            options = framework.with_zeros(options, booster.num_features())
     return Served("xgboost", func, lambda directory: _save(model, method, directory)), options
 
 

@@ -18,6 +18,7 @@ DIE_WITH_PARENT = {"CLIPPER_DIE_WITH_PARENT": "1"}
 CARRIED_VARIABLES = re.compile(
     r"PATH|HOME|USER|LOGNAME|SHELL|TZ|TMPDIR|LANG|LANGUAGE|LC_\w+|(DY)?LD_LIBRARY_PATH|PYTHONPATH"
     r"|CUDA_\w+|NVIDIA_\w+|ROCR?_\w+|HIP_\w+|HF_\w+|XDG_\w+|\w+_NUM_THREADS"
+    r"|JAVA_HOME|R_HOME|R_LIBS\w*|SPARK_\w+|KERAS_\w+|TF_\w+|JAX_\w+|XLA_\w+|TORCH_\w+"
 )
 """What a replica gets of the environment of the session that deploys it; the rest is that of the one which started
 the cluster."""

@@ -1,5 +1,6 @@
 import sys
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -84,6 +85,11 @@ def test_a_replica_keeps_what_describes_the_machine_and_no_secrets(folder):
     assert (environment["PATH"], environment["LC_ALL"], environment["OMP_NUM_THREADS"]) == ("/b", "C", "3")
     assert environment["PYTHONPATH"] == "/p"
     assert not {"API_TOKEN", "TZ"} & set(environment)
+
+
+@pytest.mark.parametrize("name", ["JAVA_HOME", "R_LIBS_USER", "SPARK_HOME", "KERAS_BACKEND", "TF_CPP_MIN_LOG_LEVEL"])
+def test_a_replica_keeps_what_tells_a_framework_where_it_is(folder, name):
+    assert replica_environment(folder, {name: "/there"})[name] == "/there"
 
 
 def test_an_isolated_replica_does_not_see_the_callers_packages(folder):
