@@ -38,13 +38,15 @@ test-heavy: $(VENV)/.test ## the tests that take long: examples, the README's co
 	$(BIN)/pytest -q -n 2 --dist loadfile -m heavy
 
 # TensorFlow, PyTorch and the like: an environment of their own, as they bring other versions of what others need.
+# PyTorch first, in the version that was tried.
 $(FRAMEWORKS)/.made: pyproject.toml
 	$(PYTHON) -m venv $(FRAMEWORKS)
+	$(FRAMEWORKS)/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
 	$(FRAMEWORKS)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[test,frameworks]'
 	touch $@
 
 test-frameworks: $(FRAMEWORKS)/.made ## each deployer with the real framework: what is served is what the model says
-	$(FRAMEWORKS)/bin/pytest -q -n 2 --dist loadfile -m frameworks
+	$(FRAMEWORKS)/bin/pytest -q -n 2 --dist loadfile tests/frameworks
 
 # As users install it: the hot path is compiled. Made anew when a source changes.
 $(COMPILED)/.made: pyproject.toml setup.py $(shell find src -name '*.py' -o -name '*.c')

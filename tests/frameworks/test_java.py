@@ -10,7 +10,7 @@ import pytest
 
 from clipper_admin import ClipperException
 from clipper_admin.deployers import java as deployer
-from tests.frameworks.conftest import assert_same_answers
+from tests.frameworks.conftest import assert_nothing_left, assert_same_answers, outputs
 
 pytestmark = [
     pytest.mark.frameworks,
@@ -53,6 +53,16 @@ def test_a_class_answers(clipper, serve, classes):
     assert_same_answers(clipper, serve("total"), inputs, [sum(each) for each in inputs], tolerance=1e-6)
 
 
+def test_a_source_is_compiled(clipper, serve, tmp_path):
+    (tmp_path / "Total.java").write_text(TOTAL)
+    deployer.deploy_java_class(clipper, "source", 1, "doubles", tmp_path / "Total.java", "Total", sample=[1.0])
+    assert outputs(clipper, serve("source"), [[1.5, 2.0], [4.0]]) == [3.5, 4.0]
+    (tmp_path / "Total.java").write_text(TOTAL.replace("outputs.add", "outputs.append"))
+    with pytest.raises(ClipperException, match=r"Compiling .*Total.java(.|\n)*outputs.append"):
+        deployer.deploy_java_class(clipper, "broken", 1, "doubles", tmp_path / "Total.java", "Total")
+    assert_nothing_left(clipper, "broken")
+
+
 def test_a_class_that_is_not_there_fails_the_deploy(clipper, classes):
     with pytest.raises(ClipperException, match="ClassNotFoundException: Totals"):
         deployer.deploy_java_class(clipper, "totals", 1, "doubles", classes, "Totals")
@@ -61,7 +71,7 @@ def test_a_class_that_is_not_there_fails_the_deploy(clipper, classes):
 
 
 def test_bad_arguments_and_no_jdk(clipper, classes, monkeypatch):
-    with pytest.raises(ClipperException, match="/nowhere does not exist: give a directory of classes, or a jar"):
+    with pytest.raises(ClipperException, match="/nowhere does not exist: give a directory of classes, a jar"):
         deployer.deploy_java_class(clipper, "none", 1, "doubles", "/nowhere", "Total")
     with pytest.raises(ClipperException, match="'a b' is no name of a class"):
         deployer.deploy_java_class(clipper, "none", 1, "doubles", classes, "a b")

@@ -12,7 +12,6 @@ from clipper_admin.deployers import lightgbm as deployer
 from tests.frameworks.conftest import assert_same_answers
 
 lightgbm = pytest.importorskip("lightgbm")
-pytestmark = pytest.mark.frameworks
 QUIET = {"verbose": -1, "num_threads": 1}
 
 

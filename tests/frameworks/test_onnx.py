@@ -18,7 +18,6 @@ from tests.frameworks.conftest import assert_same_answers
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
-pytestmark = pytest.mark.frameworks
 needs_torch = pytest.mark.skipif(
     not all(map(importlib.util.find_spec, ("torch", "onnxscript"))), reason="needs torch and onnxscript"
 )
@@ -162,6 +161,7 @@ def test_a_function_that_fails_on_the_sample_leaves_nothing_behind(clipper):
     assert clipper.cm.get_num_replicas("twice", "1") == 0
 
 
+@pytest.mark.frameworks
 @needs_torch
 @pytest.mark.filterwarnings("ignore")  # of the exporter's own
 @pytest.mark.parametrize("examples", [1, 3])
@@ -179,6 +179,7 @@ def test_a_module_of_pytorch_is_exported(clipper, digits, examples):
     assert_same_answers(clipper, name, digits[2], expected, tolerance=1e-4)
 
 
+@pytest.mark.frameworks
 @needs_torch
 @pytest.mark.filterwarnings("ignore")
 def test_a_module_that_can_not_be_exported_is_refused(clipper):

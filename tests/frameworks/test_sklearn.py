@@ -15,8 +15,6 @@ from clipper_admin import ClipperException
 from clipper_admin.deployers import sklearn as deployer
 from tests.frameworks.conftest import assert_same_answers
 
-pytestmark = pytest.mark.frameworks
-
 
 @pytest.fixture(scope="module")
 def digits():

@@ -12,7 +12,6 @@ from clipper_admin.deployers import xgboost as deployer
 from tests.frameworks.conftest import assert_same_answers
 
 xgboost = pytest.importorskip("xgboost")
-pytestmark = pytest.mark.frameworks
 
 
 @pytest.fixture(scope="module")

@@ -33,12 +33,12 @@ def deploy_java_class(
         name: of the model.
         version: of the model.
         input_type: integers, floats, doubles, bytes or strings.
-        class_path: a directory of classes, with the jars they need in it, or one jar.
+        class_path: a directory of classes, with the jars they need in it, one jar, or the source, a ``.java`` file.
         class_name: of the class, with its package.
         options: see ``clipper_admin.deployers.framework.Options``; those about Python have no effect.
 
     Raises:
-        ClipperException: no JDK, no such file, or what failed in the container.
+        ClipperException: no JDK, no such file, what the compiler says, or what failed in the container.
     """
     framework.deploy(clipper_conn, name, version, input_type, _served(class_path, class_name), **options)
 
@@ -64,7 +64,7 @@ def _served(class_path: str | os.PathLike[str], class_name: str) -> Served:
         foreign.need(program, JDK)
     source = Path(class_path)
     if not source.exists():
-        raise ClipperException(f"{source} does not exist: give a directory of classes, or a jar")
+        raise ClipperException(f"{source} does not exist: give a directory of classes, a jar, or a .java file")
     if not re.fullmatch(r"[\w$]+(\.[\w$]+)*", class_name):
         raise ClipperException(f"{class_name!r} is no name of a class, such as com.example.Total")
     command = ("env", f"CLIPPER_JAVA_CLASS={class_name}", "java", "-cp", FOLDER, "clipper.Container")
@@ -72,9 +72,12 @@ def _served(class_path: str | os.PathLike[str], class_name: str) -> Served:
 
 
 def _save(source: Path, directory: Path) -> None:
+    container = str(directory / FOLDER)
+    sources = sorted(map(str, (foreign.CONTAINERS / "java" / "clipper").glob("*.java")))
+    foreign.run(["javac", "-d", container, *sources], "Compiling the container")
     if source.is_dir():
         shutil.copytree(source, directory, dirs_exist_ok=True)
+    elif source.suffix == ".java":
+        foreign.run(["javac", "-cp", container, "-d", str(directory), str(source)], f"Compiling {source}")
     else:
         shutil.copy(source, directory)
-    sources = sorted(map(str, (foreign.CONTAINERS / "java" / "clipper").glob("*.java")))
-    foreign.run(["javac", "-d", str(directory / FOLDER), *sources], "Compiling the container")
