@@ -43,20 +43,29 @@ def saved_function(func: Callable[..., Any]) -> Iterator[Path]:
 def save_function(func: Callable[..., Any], directory: Path, arguments: Sequence[str] = ("inputs",)) -> None:
     """Writes ``func.pkl`` and ``modules/``, and logs which modules were carried."""
     check_function(func, arguments)
-    file = directory / "func.pkl"
-    needed = _pickle(func, file)
+    save_pickle(func, directory / "func.pkl", f"The predict function {_name(func)}")
+
+
+def save_pickle(value: object, file: Path, what: str) -> None:
+    """Pickles ``value`` into ``file``; the caller's own modules that it needs go to ``modules/`` beside that.
+
+    Raises:
+        ClipperException: it can't be pickled or written; ``what`` is the subject of that sentence.
+    """
+    needed = _pickle(value, file, what)
     by_value = without_source(needed)
     if by_value:
-        needed = _pickle_by_value(func, file, by_value)
+        needed = _pickle_by_value(value, file, what, by_value)
         logger.info("Carrying modules without a source file by value: %s", ", ".join(sorted(by_value)))
-    _warn_of_size(file)
+    warn_of_size(file)
     modules = find_modules(needed)
     if modules:
         logger.info("Carrying local modules: %s", ", ".join(sorted(modules)))
-        copy_modules(modules.values(), directory / "modules")
+        copy_modules(modules.values(), file.parent / "modules")
 
 
-def _warn_of_size(file: Path) -> None:
+def warn_of_size(file: Path) -> None:
+    """Says so, with the size, if a pickle is so large that it should not be one."""
     size = file.stat().st_size
     if size > LARGE_BYTES:
         logger.warning(
@@ -115,27 +124,25 @@ def temporary_directory() -> tempfile.TemporaryDirectory[str]:
         ) from error
 
 
-def _pickle(func: Callable[..., Any], file: Path) -> set[str]:
+def _pickle(value: object, file: Path, what: str) -> set[str]:
     """Pickles into ``file``; the names of the modules that the pickle needs."""
     try:
         with file.open("wb") as sink:
             pickler = FunctionPickler(sink)
-            pickler.dump(func)
+            pickler.dump(value)
     except OSError as error:
-        raise ClipperException(f"The predict function could not be written to {file}: {error}") from error
+        raise ClipperException(f"{what} could not be written to {file}: {error}") from error
     except Exception as error:
-        raise ClipperException(
-            f"The predict function {_name(func)} can't be pickled: {error}. {find_culprit(func)}"
-        ) from error
+        raise ClipperException(f"{what} can't be pickled: {error}. {find_culprit(value)}") from error
     return pickler.modules
 
 
-def _pickle_by_value(func: Callable[..., Any], file: Path, modules: Iterable[str]) -> set[str]:
+def _pickle_by_value(value: object, file: Path, what: str, modules: Iterable[str]) -> set[str]:
     loaded = [sys.modules[each] for each in modules]
     for module in loaded:
         cloudpickle.register_pickle_by_value(module)
     try:
-        return _pickle(func, file)
+        return _pickle(value, file, what)
     finally:
         for module in loaded:
             cloudpickle.unregister_pickle_by_value(module)

@@ -11,7 +11,7 @@ import types
 
 import pytest
 
-from clipper_admin.deployers.closure import save_function, saved_function
+from clipper_admin.deployers.closure import LARGE_BYTES, save_function, saved_function, warn_of_size
 from clipper_admin.exceptions import ClipperException
 
 CALL = """
@@ -255,6 +255,29 @@ def test_too_much_data_is_refused_and_the_place_named(write, tmp_path, monkeypat
         ClipperException, match=f"'big_j' in {tmp_path}/project/big_j: move data out of that directory"
     ):
         save_function(predict, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("size", "told"),
+    [(LARGE_BYTES, []), (LARGE_BYTES + 1, ["0.3 GB"]), (1_000_000_000, ["1.0 GB"])],
+    ids=["most", "above", "gigabyte"],
+)
+def test_much_data_is_told_with_its_size(tmp_path, messages, size, told):
+    file = tmp_path / "func.pkl"
+    file.touch()
+    os.truncate(file, size)  # a file with a hole, which takes no disk
+    warn_of_size(file)
+    assert [line.split(" of data: ")[0] for line in messages()] == [f"The function holds {each}" for each in told]
+
+
+def test_a_function_that_captures_much_data_is_saved_and_told_of(answer, messages, monkeypatch):
+    monkeypatch.setattr("clipper_admin.deployers.closure.LARGE_BYTES", 40_000_000)
+    data = bytes(50_000_000)
+    assert answer(lambda xs: [len(data) + x for x in xs], [1]) == [50_000_001]
+    (told,) = [line for line in messages() if "GB" in line]
+    assert told.startswith(
+        "The function holds 0.1 GB of data: it is copied for each version and read by each replica"
+    )
 
 
 def test_the_home_directory_is_never_copied(write, tmp_path, monkeypatch):
