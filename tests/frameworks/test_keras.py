@@ -6,6 +6,10 @@ size adds up in another order. Labels are compared exactly.
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import textwrap
+
 import joblib
 import numpy as np
 import pytest
@@ -95,6 +99,104 @@ def test_a_lambda_layer_is_code_which_a_file_may_not_bring_but_a_model_may(clipp
     assert "lambda:1" not in clipper.get_all_models()
     deployer.deploy_keras_model(clipper, "lambda", 1, "doubles", None, model)
     assert_same_answers(clipper, serve("lambda"), new, new * 2, tolerance=TOLERANCE)
+
+
+CUSTOM = """
+import keras
+from helper_of_layers import FACTOR
+
+@keras.saving.register_keras_serializable("flowers")
+class Scale(keras.layers.Layer):
+    def call(self, inputs):
+        return inputs * FACTOR
+
+class Shift(keras.layers.Layer):
+    def __init__(self, by, **options):
+        super().__init__(**options)
+        self.by = by
+
+    def call(self, inputs):
+        return inputs + self.by
+
+    def get_config(self):
+        return {**super().get_config(), "by": self.by}
+
+class Halves(keras.initializers.Initializer):
+    def __call__(self, shape, dtype=None):
+        return keras.ops.full(shape, 0.5, dtype)
+
+def squared(values):
+    return values * values
+
+def made():
+    inner = keras.Sequential([keras.Input((4,)), Shift(1)])
+    return keras.Sequential([
+        keras.Input((4,)), Scale(), inner, keras.layers.Dense(2, squared, kernel_initializer=Halves()),
+    ])
+"""
+
+
+@pytest.fixture
+def beside(tmp_path, monkeypatch):
+    """Where the layers of CUSTOM are two modules of the caller's own."""
+    (tmp_path / "layers_of_flowers.py").write_text(CUSTOM)
+    (tmp_path / "helper_of_layers.py").write_text("FACTOR = 3")
+    monkeypatch.syspath_prepend(tmp_path)
+    yield tmp_path
+    for name in ("layers_of_flowers", "helper_of_layers"):
+        sys.modules.pop(name, None)
+    for name in [each for each in keras.saving.get_custom_objects() if each.startswith("flowers>")]:
+        del keras.saving.get_custom_objects()[name]
+
+
+def test_layers_and_functions_of_a_module_beside_it_are_carried(clipper, serve, beside):
+    import layers_of_flowers
+
+    model, new = layers_of_flowers.made(), load_iris().data
+    deployer.deploy_keras_model(clipper, "beside", 1, "doubles", None, model)
+    assert_same_answers(clipper, serve("beside"), new, model.predict_on_batch(new), tolerance=TOLERANCE)
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+def test_a_file_with_layers_that_are_registered_here_is_served(clipper, serve, beside, suffix):
+    from layers_of_flowers import Scale
+
+    model, new, name = keras.Sequential([keras.Input((4,)), Scale()]), load_iris().data, f"own-{suffix[1:]}"
+    model.save(beside / f"flowers{suffix}")
+    deployer.deploy_keras_model(clipper, name, 1, "doubles", None, beside / f"flowers{suffix}")
+    assert_same_answers(clipper, serve(name), new, model.predict_on_batch(new), tolerance=TOLERANCE)
+    del keras.saving.get_custom_objects()["flowers>Scale"]
+    with pytest.raises(ClipperException, match=r"(?s)Keras can't load .*flowers.*Scale"):
+        deployer.deploy_keras_model(clipper, "none", 1, "doubles", None, beside / f"flowers{suffix}")
+
+
+def test_layers_of_a_notebook_are_carried(clipper, serve, beside):
+    """Of ``__main__``, in a process that is over when the model is asked."""
+    script = beside / "notebook.py"
+    deploy = f"""
+        import numpy as np
+        from clipper_admin import ClipperConnection, LocalContainerManager
+        from clipper_admin.deployers import keras as deployer
+
+        def first(model, inputs):
+            is_own = isinstance(model.layers[0], Scale)
+            return [[is_own, *map(float, each)] for each in model.predict_on_batch(inputs)]
+
+        if __name__ == "__main__":
+            conn = ClipperConnection(LocalContainerManager("c", home={str(clipper.cm.home)!r}, deploy_timeout=120))
+            conn.connect()
+            deployer.deploy_keras_model(conn, "notebook", 1, "doubles", None, made())
+            deployer.deploy_keras_model(conn, "notebook-func", 1, "doubles", first, made())
+        """
+    script.write_text(CUSTOM + textwrap.dedent(deploy))
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=110, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "Carrying custom objects of the model: Halves, Shift, flowers>Scale, squared" in done.stderr
+    new = load_iris().data
+    expected = np.repeat(((new * 3 + 1).sum(axis=1, keepdims=True) / 2) ** 2, 2, axis=1)
+    assert_same_answers(clipper, serve("notebook"), new, expected, tolerance=TOLERANCE)
+    flags = [[True, *each] for each in expected.tolist()]
+    assert_same_answers(clipper, serve("notebook-func"), new, flags, tolerance=TOLERANCE)
 
 
 def test_several_inputs_need_a_function(clipper, serve):

@@ -8,12 +8,14 @@ import logging
 import math
 import os
 import shutil
-from collections.abc import Callable
+import types
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final, Unpack
 
 from clipper_admin.connection import ClipperConnection
 from clipper_admin.deployers import framework
+from clipper_admin.deployers.closure import save_pickle
 from clipper_admin.deployers.framework import Options, Served
 from clipper_admin.exceptions import ClipperException
 from clipper_admin.log import SessionLogger
@@ -55,7 +57,9 @@ def deploy_keras_model(
             one output: queries, which are flat, get the shape of the model's input.
         model_path_or_object: a ``keras.Model``, which is saved as ``.keras``, or the path of a ``.keras`` or ``.h5``
             file. A file with code in it (a ``Lambda`` layer) is refused: load it with
-            ``keras.saving.load_model(path, safe_mode=False)`` if you trust it, and give the model.
+            ``keras.saving.load_model(path, safe_mode=False)`` if you trust it, and give the model. Layers, functions
+            and the like of the session's own, or of a module beside it, are carried; for a file they must be
+            registered here (``keras.saving.register_keras_serializable``), since Keras loads it here first.
         options: see ``clipper_admin.deployers.framework.Options``.
 
     Raises:
@@ -147,7 +151,7 @@ def _check_plain(model: Any, input_type: str) -> None:
 def _save(given: _Given, directory: Path) -> None:
     import keras
 
-    from clipper.container.frameworks.keras import NOTE
+    from clipper.container.frameworks.keras import CUSTOM, NOTE
 
     file = "model" + (given.file.suffix if given.file else ".keras")
     if given.file:
@@ -161,3 +165,52 @@ def _save(given: _Given, directory: Path) -> None:
         "safe_mode": given.file is not None,  # what is in the session already is trusted
     }
     (directory / NOTE).write_text(json.dumps(note), encoding="utf-8")
+    custom = _custom_objects(given.model)
+    if custom:
+        logger.info("Carrying custom objects of the model: %s", ", ".join(custom))
+        save_pickle(custom, directory / CUSTOM, f"What the model is made of ({', '.join(custom)})")
+
+
+def _custom_objects(model: Any) -> dict[str, Any]:
+    """The classes and functions that are not Keras's own, by the names which the model's file has for them."""
+    import keras
+
+    found = {keras.saving.get_registered_name(each): each for each in _parts(model)}
+    known = {**keras.saving.get_custom_objects(), **found}
+    wanted = set(_custom_names(keras.saving.serialize_keras_object(model)))
+    return {name: known[name] for name in sorted(wanted & known.keys())}
+
+
+def _custom_names(config: Any) -> Iterator[str]:
+    """The names in a model's configuration for which Keras needs a class or function of somebody else."""
+    if isinstance(config, list | tuple):
+        for each in config:
+            yield from _custom_names(each)
+    elif isinstance(config, dict):
+        if config.get("class_name") == "function" and isinstance(config.get("config"), str):
+            yield config["config"]
+        elif config.get("registered_name"):
+            yield config["registered_name"]
+        for key, each in config.items():
+            if key != "compile_config":  # losses and metrics: a container does not train
+                yield from _custom_names(each)
+
+
+def _parts(model: Any) -> Iterator[Any]:
+    """The classes of the model, its layers and what those hold (initializers and the like), and their functions."""
+    seen: set[int] = set()
+    waiting = [model]
+    while waiting:
+        each = waiting.pop()
+        if id(each) in seen:
+            continue
+        seen.add(id(each))
+        if isinstance(each, list | tuple):
+            waiting.extend(each)
+        elif isinstance(each, dict):
+            waiting.extend(each.values())
+        elif isinstance(each, types.FunctionType):
+            yield each
+        elif hasattr(each, "get_config") and not isinstance(each, type):
+            yield type(each)
+            waiting.extend(vars(each).values())

@@ -5,15 +5,18 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+import cloudpickle
 import numpy as np
 
 from clipper.container.manifest import usual_threads
 
 NOTE: Final = "keras.json"
+CUSTOM: Final = "keras_custom.pkl"
 
 
 def load(directory: Path, function: Callable[..., Any] | None) -> Callable[[Any], Any]:
@@ -29,8 +32,9 @@ def load(directory: Path, function: Callable[..., Any] | None) -> Callable[[Any]
     import keras
 
     _limit_threads(note["backend"])
+    custom = load_custom(directory)
     try:
-        model = keras.saving.load_model(directory / note["file"], compile=False, safe_mode=note["safe_mode"])
+        model = keras.saving.load_model(directory / note["file"], custom, compile=False, safe_mode=note["safe_mode"])
     except Exception as error:
         if note["version"] == keras.__version__:
             raise
@@ -42,6 +46,17 @@ def load(directory: Path, function: Callable[..., Any] | None) -> Callable[[Any]
     if function is not None:
         return lambda inputs: function(model, inputs)
     return lambda inputs: predict(model, inputs)
+
+
+def load_custom(directory: Path) -> dict[str, Any]:
+    """The classes and functions of the session that the model's file names."""
+    if not (directory / CUSTOM).exists():
+        return {}
+    modules = str(directory / "modules")
+    if modules not in sys.path:
+        sys.path.insert(0, modules)
+    with (directory / CUSTOM).open("rb") as pickled:
+        return dict(cloudpickle.load(pickled))
 
 
 def predict(model: Any, inputs: Any) -> list[Any]:
