@@ -46,7 +46,7 @@ $(FRAMEWORKS)/.made: pyproject.toml
 	touch $@
 
 test-frameworks: $(FRAMEWORKS)/.made ## each deployer with the real framework: what is served is what the model says
-	$(FRAMEWORKS)/bin/pytest -q -n 2 --dist loadfile tests/frameworks
+	$(FRAMEWORKS)/bin/pytest -q -n 2 --dist loadfile --timeout 300 tests/frameworks
 
 # As users install it: the hot path is compiled. Made anew when a source changes.
 $(COMPILED)/.made: pyproject.toml setup.py $(shell find src -name '*.py' -o -name '*.c')

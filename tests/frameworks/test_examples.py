@@ -14,7 +14,7 @@ EXAMPLES = sorted((Path(__file__).parents[2] / "examples" / "frameworks").glob("
 PACKAGES = {"onnx": "onnxruntime", "pytorch": "torch"}
 PROGRAMS = {"java": "javac", "r": "Rscript"}
 
-pytestmark = pytest.mark.frameworks
+pytestmark = [pytest.mark.frameworks, pytest.mark.timeout(300)]  # Spark takes its time to start
 
 
 def is_here(needed):
@@ -27,7 +27,7 @@ def test_what_is_served_is_what_the_model_says(script, tmp_path):
     if not is_here(needed):
         pytest.skip(f"{needed} is not installed")
     done = subprocess.run(
-        [sys.executable, script], cwd=tmp_path, capture_output=True, text=True, timeout=110, check=False
+        [sys.executable, script], cwd=tmp_path, capture_output=True, text=True, timeout=280, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "equals local" in done.stdout or "of the model" in done.stdout, done.stdout
