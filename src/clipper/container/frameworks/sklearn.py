@@ -8,8 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-import joblib
-
 FILE: Final = "model.joblib"
 METHOD: Final = "sklearn.json"
 
@@ -25,7 +23,7 @@ def load(directory: Path, function: Callable[..., Any] | None) -> Callable[[Any]
     with warnings.catch_warnings():
         warnings.simplefilter("error", InconsistentVersionWarning)
         try:
-            model = joblib.load(directory / FILE)
+            model = _read(directory / FILE)
         except InconsistentVersionWarning as warning:
             version = warning.original_sklearn_version
             raise ImportError(
@@ -37,3 +35,9 @@ def load(directory: Path, function: Callable[..., Any] | None) -> Callable[[Any]
         return lambda inputs: function(model, inputs)
     method: Callable[[Any], Any] = getattr(model, json.loads((directory / METHOD).read_text())["method"])
     return method
+
+
+def _read(file: Path) -> Any:
+    import joblib  # not before scikit-learn, which is the one to name where neither is installed
+
+    return joblib.load(file)
