@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import warnings
 
@@ -13,7 +14,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 
 from clipper_admin import ClipperException
 from clipper_admin.deployers import mlflow as deployer
-from tests.frameworks.conftest import assert_same_answers
+from tests.frameworks.conftest import assert_nothing_left, assert_same_answers
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 with warnings.catch_warnings():
@@ -161,3 +162,45 @@ def test_what_is_no_model_is_refused_before_anything_starts(clipper, model, says
     with pytest.raises(ClipperException, match=says):
         deployer.deploy_mlflow_model(clipper, "none", 1, "doubles", model)
     assert "none:1" not in clipper.get_all_models()
+
+
+@pytest.fixture(scope="module")
+def noted(folder, iris):
+    """A model with the packages that MLflow found it to need."""
+    model = LogisticRegression(max_iter=500).fit(iris.data, iris.target)
+    signature = infer_signature(iris.data, iris.target)
+    mlflow.sklearn.save_model(model, str(folder / "noted"), signature=signature, serialization_format="cloudpickle")
+    return folder / "noted"
+
+
+@pytest.mark.timeout(600)  # MLflow as a whole has some ninety packages
+@pytest.mark.parametrize("distribution", ["mlflow", "mlflow-skinny"])
+def test_the_packages_that_mlflow_noted_are_enough(clipper, serve, noted, iris, tmp_path, distribution):
+    file = noted / "requirements.txt"
+    packages = file.read_text()
+    assert packages.startswith(f"mlflow=={mlflow.__version__}\n"), packages
+    assert "scikit-learn==" in packages
+    if distribution != "mlflow":
+        file = tmp_path / "requirements.txt"
+        file.write_text(
+            re.sub(r"cloudpickle==.*", "cloudpickle==3.1.1", packages).replace("mlflow==", "mlflow-skinny==")
+        )
+    name = f"noted-{distribution}"
+    deployer.deploy_mlflow_model(clipper, name, 1, "doubles", noted, requirements=file)
+    expected = mlflow.pyfunc.load_model(str(noted)).predict(iris.data)
+    assert_same_answers(clipper, serve(name), iris.data.to_numpy(), expected)
+
+
+@pytest.mark.parametrize(
+    ("packages", "says"),
+    [
+        (["scikit-learn"], r"Missing package 'mlflow': pass pkgs_to_install=\['mlflow'\]"),
+        (["mlflow-skinny", "scikit-learn"], r"Missing package 'pandas': pass pkgs_to_install=\['pandas'\]"),
+        (["mlflow-skinny", "pandas"], r"Missing package 'sklearn': pass pkgs_to_install=\['scikit-learn'\]"),
+    ],
+)
+def test_a_package_that_pyfunc_lacks_is_named(clipper, noted, tmp_path, packages, says):
+    (tmp_path / "requirements.txt").write_text("\n".join(packages))
+    with pytest.raises(ClipperException, match=says):
+        deployer.create_endpoint(clipper, "lacks", "doubles", noted, requirements=tmp_path / "requirements.txt")
+    assert_nothing_left(clipper, "lacks")

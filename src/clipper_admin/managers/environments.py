@@ -68,7 +68,7 @@ def make_environment(environments: Path, interpreter: str, packages: Sequence[st
     Raises:
         ClipperException: a package can't be installed (uv's own words are in the message); nothing is left behind.
     """
-    needs = [*_checked(packages), "numpy", f"cloudpickle=={metadata.version('cloudpickle')}"]
+    needs = _with_own_needs(_checked(packages))
     key = environment_key(python_version(interpreter), interpreter, needs)
     python = environments / key / "bin" / "python"
     private_folder(environments)
@@ -185,6 +185,13 @@ def _checked(packages: Sequence[str]) -> list[str]:
                 "'scikit-learn' or 'torch==2.5.1'."
             )
     return [package.strip() for package in packages]
+
+
+def _with_own_needs(packages: Sequence[str]) -> list[str]:
+    """The packages, and what the container needs; the cloudpickle that they name, if any, else that of here."""
+    is_named = any(re.match(r"cloudpickle(?![\w.-])", _normalised(each)) for each in packages)
+    pickler = [] if is_named else [f"cloudpickle=={metadata.version('cloudpickle')}"]
+    return [*packages, "numpy", *pickler]
 
 
 def _normalised(requirement: str) -> str:
