@@ -1,19 +1,27 @@
-"""Deploys a function of R in a container of base R. R itself calls ``python -m clipper_admin.deployers.r``."""
+"""Deploys a function of R in a container of base R.
+
+``containers/r/deploy.R`` calls ``python -m clipper_admin.deployers.r`` from R itself.
+"""
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shutil
+import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final, Unpack
+from typing import Any, Final, Unpack
 
 from clipper_admin.connection import ClipperConnection
 from clipper_admin.deployers import foreign, framework
 from clipper_admin.deployers.framework import Options, Served
+from clipper_admin.dry_run import as_container_value
 from clipper_admin.exceptions import ClipperException
 from clipper_admin.managers.local import LocalContainerManager
+from clipper_admin.names import canonical_input_type
 
 R: Final = "R 4.0 or later (Debian: r-base-core)"
 FOLDER: Final = "clipper-container"
@@ -23,6 +31,17 @@ files <- commandArgs(trailingOnly = TRUE)
 func <- source(files[1], local = new.env(parent = globalenv()))$value
 if (!is.function(func)) stop("the last value of the script is a ", class(func)[1], ", not a function")
 saveRDS(func, files[2])
+"""
+_TRY = """
+given <- commandArgs(trailingOnly = TRUE)
+invisible(Sys.setlocale("LC_CTYPE", "C.UTF-8"))
+for (name in c("wire.R", "outputs.R", "answers.R")) source(file.path(given[1], name))
+func <- readRDS(given[2])
+if (!is.function(func)) stop("func.rds holds a ", class(func)[1], ", not a function", call. = FALSE)
+bytes <- readBin(given[4], "raw", file.size(given[4]))
+inputs <- decode_inputs(given[3], bytes, list(start = 0, length = length(bytes)), 1)
+output <- encode_outputs(func(inputs), 1)[[1]]
+if (inherits(output, "error")) stop(conditionMessage(output), call. = FALSE)
 """
 
 
@@ -42,12 +61,15 @@ def deploy_r_function(
         version: of the model.
         input_type: integers, floats, doubles, bytes or strings.
         func: a file that ``saveRDS`` wrote, or a script (``.R``) whose last value is the function.
-        options: see ``clipper_admin.deployers.framework.Options``; those about Python have no effect.
+        options: see ``clipper_admin.deployers.framework.Options``; those about Python have no effect, nor has
+            ``per_item``. The sample is tried in a process of R of its own, before the first replica starts.
 
     Raises:
-        ClipperException: no R, no such file, no function in it, or what failed in the container.
+        ClipperException: no R, no such file, no function in it, no answer to the sample, or what failed in the
+            container.
     """
-    framework.deploy(clipper_conn, name, version, input_type, _served(func), **options)
+    served = _served(func, input_type, options.get("sample"))
+    framework.deploy(clipper_conn, name, version, input_type, served, **options)
 
 
 def create_endpoint(
@@ -61,12 +83,11 @@ def create_endpoint(
     **options: Unpack[Options],
 ) -> None:
     """Registers an application, deploys the function under the same name and links them; all or nothing."""
-    framework.create_endpoint(
-        clipper_conn, name, input_type, _served(func), default_output, version, slo_micros, **options
-    )
+    served = _served(func, input_type, options.get("sample"))
+    framework.create_endpoint(clipper_conn, name, input_type, served, default_output, version, slo_micros, **options)
 
 
-def _served(func: str | os.PathLike[str]) -> Served:
+def _served(func: str | os.PathLike[str], input_type: str, sample: object) -> Served:
     foreign.need("Rscript", R)
     source = Path(func)
     if not source.is_file():
@@ -76,19 +97,44 @@ def _served(func: str | os.PathLike[str]) -> Served:
     return Served(
         "r",
         None,
-        lambda directory: _save(source, directory),
+        lambda directory: _save(source, directory, input_type, sample),
         command=("sh", f"{FOLDER}/container.sh"),
         needs_tcp=True,
     )
 
 
-def _save(source: Path, directory: Path) -> None:
+def _save(source: Path, directory: Path, input_type: str, sample: object) -> None:
     shutil.copytree(foreign.CONTAINERS / "r", directory / FOLDER)
     target = directory / FUNCTION
     if source.suffix.lower() == ".r":
         foreign.run(["Rscript", "--vanilla", "-e", _EVALUATE, str(source), str(target)], f"Running {source}")
     else:
         shutil.copy(source, target)
+    if sample is not None:
+        _try_sample(directory, input_type, sample)
+
+
+def _try_sample(directory: Path, input_type: str, sample: object) -> None:
+    """Has the function answer one input: the container in R knows no samples."""
+    kind = canonical_input_type(input_type)
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(_as_bytes(sample, kind))
+        file.flush()
+        given = [str(directory / FOLDER), str(directory / FUNCTION), kind, file.name]
+        foreign.run(["Rscript", "--vanilla", "-e", _TRY, *given], "Trying the function on the sample")
+
+
+def _as_bytes(sample: object, input_type: str) -> bytes:
+    """As a frontend would send it."""
+    try:
+        value = as_container_value(sample, input_type)
+    except (TypeError, ValueError, OverflowError):
+        raise ClipperException(f"The sample is no input of type {input_type}: {sample!r:.200}") from None
+    return value.encode() if isinstance(value, str) else bytes(value.tobytes())
+
+
+def _json(text: str) -> Any:
+    return json.loads(sys.stdin.read() if text == "-" else text)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -100,11 +146,25 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("func", help="a file of saveRDS, or a script whose last value is the function")
     parser.add_argument("--cluster", default="default-cluster", help="its name [%(default)s]")
     parser.add_argument("--home", help="folder of all clusters [~/.clipper]")
+    parser.add_argument("--sample", type=_json, help="an input it must answer first, as JSON; -: read from stdin")
+    parser.add_argument("--num-replicas", type=int, default=1, help="processes that serve it [%(default)s]")
+    parser.add_argument("--batch-size", type=int, default=-1, help="inputs at once at most [learned]")
+    parser.add_argument("--threads", type=int, default=1, help="of each replica's numeric libraries [%(default)s]")
     given = parser.parse_args(arguments)
     connection = ClipperConnection(LocalContainerManager(given.cluster, home=given.home))
     try:
         connection.connect()
-        deploy_r_function(connection, given.name, given.version, given.input_type, given.func)
+        deploy_r_function(
+            connection,
+            given.name,
+            given.version,
+            given.input_type,
+            given.func,
+            sample=given.sample,
+            num_replicas=given.num_replicas,
+            batch_size=given.batch_size,
+            threads=given.threads,
+        )
     except ClipperException as error:
         raise SystemExit(f"Error: {error}") from None
     finally:
