@@ -149,11 +149,14 @@ def beside(tmp_path, monkeypatch):
         del keras.saving.get_custom_objects()[name]
 
 
-def test_layers_and_functions_of_a_module_beside_it_are_carried(clipper, serve, beside):
+def test_layers_and_functions_of_a_module_beside_it_are_carried(clipper, serve, beside, caplog):
     import layers_of_flowers
 
-    model, new = layers_of_flowers.made(), load_iris().data
+    given, new = keras.Input((4,)), load_iris().data
+    model = keras.Model(given, layers_of_flowers.made()(given))
+    caplog.set_level("INFO", logger="clipper_admin")
     deployer.deploy_keras_model(clipper, "beside", 1, "doubles", None, model)
+    assert "Carrying custom objects of the model: Halves, Shift, flowers>Scale, squared" in caplog.messages
     assert_same_answers(clipper, serve("beside"), new, model.predict_on_batch(new), tolerance=TOLERANCE)
 
 

@@ -9,6 +9,7 @@ import math
 import os
 import shutil
 import types
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final, Unpack
@@ -177,7 +178,9 @@ def _custom_objects(model: Any) -> dict[str, Any]:
 
     found = {keras.saving.get_registered_name(each): each for each in _parts(model)}
     known = {**keras.saving.get_custom_objects(), **found}
-    wanted = set(_custom_names(keras.saving.serialize_keras_object(model)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # saving has warned already, where there is something to warn of
+        wanted = set(_custom_names(keras.saving.serialize_keras_object(model)))
     return {name: known[name] for name in sorted(wanted & known.keys())}
 
 
@@ -189,7 +192,7 @@ def _custom_names(config: Any) -> Iterator[str]:
     elif isinstance(config, dict):
         if config.get("class_name") == "function" and isinstance(config.get("config"), str):
             yield config["config"]
-        elif config.get("registered_name"):
+        elif config.get("registered_name") and str(config.get("module")).partition(".")[0] != "keras":
             yield config["registered_name"]
         for key, each in config.items():
             if key != "compile_config":  # losses and metrics: a container does not train
