@@ -2,5 +2,6 @@
 
 ``run`` (the peers), ``overload`` (open loop, up to five times the capacity) and ``figures`` (those of the paper) are
 ``make bench``. ``large`` measures long bodies, ``memory`` what a frontend holds, ``hotpath`` its code alone,
-``simulate`` the executor on a virtual clock. ``floor``, ``relay`` and ``prototype`` are servers to compare with.
+``simulate`` the executor on a virtual clock, ``containers`` those in Python, Java and R. ``floor``,
+``relay`` and ``prototype`` are servers to compare with.
 """

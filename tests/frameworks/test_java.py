@@ -33,6 +33,7 @@ public final class Total implements Model {
     }
 }
 """
+OUTPUTS = "List<String> outputs = new ArrayList<>();"
 SOURCES = Path(__file__).parents[2] / "containers" / "java" / "clipper"
 
 
@@ -68,6 +69,27 @@ def test_a_class_that_is_not_there_fails_the_deploy(clipper, classes):
         deployer.deploy_java_class(clipper, "totals", 1, "doubles", classes, "Totals")
     assert "totals:1" not in clipper.get_all_models()
     assert clipper.cm.get_num_replicas("totals", "1") == 0
+
+
+@pytest.mark.parametrize(
+    ("sample", "body", "says"),
+    [
+        ([1.0], "return List.of();", r"For the sample the model returned \[\], not one output"),
+        ([1.0], 'throw new IllegalStateException("not today");', "IllegalStateException: not today"),
+        ("one", "return List.of();", "The sample is no input of type doubles: 'one'"),
+    ],
+)
+def test_a_sample_must_be_answered(clipper, tmp_path, sample, body, says):
+    source = TOTAL.replace(OUTPUTS, f"if (inputs.size() > 0) {body}\n" + OUTPUTS)
+    (tmp_path / "Total.java").write_text(source)
+    with pytest.raises(ClipperException, match=says):
+        deployer.create_endpoint(clipper, "unanswered", "doubles", tmp_path / "Total.java", "Total", sample=sample)
+    assert_nothing_left(clipper, "unanswered")
+
+
+def test_functions_of_one_input_are_for_python(clipper, classes):
+    with pytest.raises(ClipperException, match="per_item is for functions of Python"):
+        deployer.deploy_java_class(clipper, "none", 1, "doubles", classes, "Total", per_item=True)
 
 
 def test_bad_arguments_and_no_jdk(clipper, classes, monkeypatch):

@@ -38,6 +38,7 @@ def test_a_classifier_answers_its_probabilities(clipper, serve, digits, classifi
     assert_same_answers(clipper, serve("odds", "floats"), floats, classifier.predict_proba(floats), tolerance=1e-6)
 
 
+@pytest.mark.heavy
 def test_two_labels_may_be_words(clipper, serve):
     data, labels = load_breast_cancer(return_X_y=True)
     model = lightgbm.LGBMClassifier(n_estimators=5, **QUIET).fit(data, np.array(["ill", "well"])[labels])
@@ -47,6 +48,7 @@ def test_two_labels_may_be_words(clipper, serve):
     assert_same_answers(clipper, serve("two"), data[:256], model.predict_proba(data[:256]), tolerance=1e-6)
 
 
+@pytest.mark.heavy
 def test_a_regressor_answers_numbers(clipper, serve):
     data, target = load_diabetes(return_X_y=True)
     model = lightgbm.LGBMRegressor(n_estimators=10, **QUIET).fit(data, target)
@@ -54,6 +56,7 @@ def test_a_regressor_answers_numbers(clipper, serve):
     assert_same_answers(clipper, serve("regressor"), data[:256], model.predict(data[:256]), tolerance=1e-6)
 
 
+@pytest.mark.heavy
 def test_a_booster_answers_by_its_best_iteration(clipper, serve):
     data, target = load_diabetes(return_X_y=True)
     train = lightgbm.Dataset(data[:300], target[:300])
@@ -71,6 +74,7 @@ def test_a_booster_answers_by_its_best_iteration(clipper, serve):
     assert_same_answers(clipper, serve("booster"), data[:256], model.predict(data[:256]), tolerance=1e-6)
 
 
+@pytest.mark.heavy
 def test_an_objective_of_ones_own_answers_its_raw_scores(clipper, serve):
     data, labels = load_breast_cancer(return_X_y=True)
 
@@ -84,6 +88,7 @@ def test_an_objective_of_ones_own_answers_its_raw_scores(clipper, serve):
     assert_same_answers(clipper, serve("own"), data[:256], expected, tolerance=1e-6)
 
 
+@pytest.mark.heavy
 def test_a_function_may_be_given(clipper):
     iris = load_iris()
     model = lightgbm.LGBMClassifier(n_estimators=5, **QUIET).fit(iris.data, iris.target_names[iris.target])
@@ -95,6 +100,7 @@ def test_a_function_may_be_given(clipper):
     assert_same_answers(clipper, "iris", iris.data, shout(model, iris.data))
 
 
+@pytest.mark.heavy
 def test_a_booster_is_given_to_a_function_as_it_is(clipper, serve, classifier, digits):
     def best(model, inputs):
         return model.predict(inputs, raw_score=True).argmax(axis=1)

@@ -29,6 +29,7 @@ def test_a_pipeline_answers_its_labels(clipper, serve, digits):
     assert_same_answers(clipper, serve("pipeline"), new, model.predict(new))
 
 
+@pytest.mark.heavy
 def test_a_forest_answers_its_probabilities(clipper, serve, digits):
     data, labels, new = digits
     model = RandomForestClassifier(10, random_state=1).fit(data, labels)
@@ -36,6 +37,7 @@ def test_a_forest_answers_its_probabilities(clipper, serve, digits):
     assert_same_answers(clipper, serve("forest"), new, model.predict_proba(new), tolerance=1e-6)
 
 
+@pytest.mark.heavy
 def test_a_regression_answers_numbers(clipper, serve, digits):
     data, labels, new = digits
     model = Ridge().fit(data, labels)
@@ -44,6 +46,7 @@ def test_a_regression_answers_numbers(clipper, serve, digits):
     assert_same_answers(clipper, serve("ridge", "floats"), floats, model.predict(floats), tolerance=1e-6)
 
 
+@pytest.mark.heavy
 def test_labels_may_be_words_and_a_function_may_be_given(clipper, serve):
     iris = load_iris()
     model = LogisticRegression(max_iter=500).fit(iris.data, iris.target_names[iris.target])
@@ -56,6 +59,7 @@ def test_labels_may_be_words_and_a_function_may_be_given(clipper, serve):
     assert_same_answers(clipper, "iris", iris.data, expected)
 
 
+@pytest.mark.heavy
 def test_texts_are_inputs_too(clipper, serve):
     texts = ["good fine great", "bad awful poor", "great good", "poor bad"] * 5
     model = make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(texts, ["+", "-", "+", "-"] * 5)

@@ -120,7 +120,8 @@ def test_replicas_share_the_work_and_the_metrics_say_so(serve, query_addr):
     value = metrics(query_addr)
     assert value("clipper_requests_total", app=name, outcome="ok") == 100
     assert value("clipper_requests_total", app=name, outcome="default") == 0
-    assert value("clipper_predictions_total", model=name, version="1") == 100
+    hedged = value("clipper_hedged_queries_total", model=name, version="1")  # on a busy machine one may be late
+    assert value("clipper_predictions_total", model=name, version="1") == 100 + hedged
     assert value("clipper_request_duration_seconds_count", app=name) == 100
-    assert value("clipper_batch_size_sum", model=name, version="1") == 100
+    assert value("clipper_batch_size_sum", model=name, version="1") == 100 + hedged
     assert value("clipper_inflight", model=name, version="1") == 0

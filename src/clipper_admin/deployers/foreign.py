@@ -8,9 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from clipper_admin.deployers.framework import Options
+from clipper_admin.dry_run import as_container_value
 from clipper_admin.exceptions import ClipperException
+from clipper_admin.names import canonical_input_type
 
 CONTAINERS: Final = Path(__file__).parent.parent / "containers"
+SAMPLE: Final = "sample.bin"
 PATIENCE: Final = 120.0
 
 
@@ -18,6 +22,25 @@ def need(program: str, package: str) -> None:
     """Raises ClipperException if a program is not here, naming what brings it."""
     if shutil.which(program) is None:
         raise ClipperException(f"{program} is not on the PATH: install {package} to deploy this model")
+
+
+def save_sample(directory: Path, input_type: str, options: Options) -> None:
+    """Writes the sample, if one is given, as a frontend would send it: the containers look for the file.
+
+    Raises:
+        ClipperException: it is no input of the type, or the function is to get one input at a time.
+    """
+    if options.get("per_item"):
+        raise ClipperException("per_item is for functions of Python: in R and Java a model takes a batch of inputs")
+    sample, kind = options.get("sample"), canonical_input_type(input_type)
+    if sample is None:
+        return
+    try:
+        value = as_container_value(sample, kind)
+    except (TypeError, ValueError, OverflowError):
+        raise ClipperException(f"The sample is no input of type {kind}: {sample!r:.200}") from None
+    data = value.encode() if isinstance(value, str) else bytes(value.tobytes())
+    (directory / SAMPLE).write_bytes(data)
 
 
 def run(command: Sequence[str], what: str) -> None:

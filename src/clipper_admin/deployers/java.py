@@ -40,7 +40,9 @@ def deploy_java_class(
     Raises:
         ClipperException: no JDK, no such file, what the compiler says, or what failed in the container.
     """
-    framework.deploy(clipper_conn, name, version, input_type, _served(class_path, class_name), **options)
+    framework.deploy(
+        clipper_conn, name, version, input_type, _served(class_path, class_name, input_type, options), **options
+    )
 
 
 def create_endpoint(
@@ -55,11 +57,11 @@ def create_endpoint(
     **options: Unpack[Options],
 ) -> None:
     """Registers an application, deploys the class under the same name and links them; all or nothing."""
-    served = _served(class_path, class_name)
+    served = _served(class_path, class_name, input_type, options)
     framework.create_endpoint(clipper_conn, name, input_type, served, default_output, version, slo_micros, **options)
 
 
-def _served(class_path: str | os.PathLike[str], class_name: str) -> Served:
+def _served(class_path: str | os.PathLike[str], class_name: str, input_type: str, options: Options) -> Served:
     for program in ("java", "javac"):
         foreign.need(program, JDK)
     source = Path(class_path)
@@ -68,10 +70,11 @@ def _served(class_path: str | os.PathLike[str], class_name: str) -> Served:
     if not re.fullmatch(r"[\w$]+(\.[\w$]+)*", class_name):
         raise ClipperException(f"{class_name!r} is no name of a class, such as com.example.Total")
     command = ("env", f"CLIPPER_JAVA_CLASS={class_name}", "java", "-cp", FOLDER, "clipper.Container")
-    return Served("java", None, lambda directory: _save(source, directory), command=command)
+    return Served("java", None, lambda directory: _save(source, directory, input_type, options), command=command)
 
 
-def _save(source: Path, directory: Path) -> None:
+def _save(source: Path, directory: Path, input_type: str, options: Options) -> None:
+    foreign.save_sample(directory, input_type, options)
     container = str(directory / FOLDER)
     sources = sorted(map(str, (foreign.CONTAINERS / "java" / "clipper").glob("*.java")))
     foreign.run(["javac", "-d", container, *sources], "Compiling the container")

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Unpack
 
 from clipper_admin.connection import ClipperConnection
 from clipper_admin.deployers import framework
-from clipper_admin.deployers.closure import save_function
+from clipper_admin.deployers.closure import save_pickle
 from clipper_admin.deployers.framework import Options, Served
 from clipper_admin.exceptions import ClipperException
 
@@ -108,16 +107,6 @@ def _save(params: Any, directory: Path) -> None:
         return leaf if isinstance(leaf, bool | int | float | complex) else np.asarray(leaf)
 
     found = jax.tree.map(plain, params)
-
-    def tree() -> Any:
-        return found
-
-    folder = directory / "params"
-    folder.mkdir()
-    save_function(tree, folder, ())
-    (folder / "func.pkl").rename(directory / PARAMS)
-    if (folder / "modules").exists():
-        shutil.copytree(folder / "modules", directory / "modules", dirs_exist_ok=True)
-    shutil.rmtree(folder)
+    save_pickle(found, directory / PARAMS, "The tree of parameters")
     note = {"x64": bool(jax.config.jax_enable_x64)}
     (directory / NOTE).write_text(json.dumps(note), encoding="utf-8")

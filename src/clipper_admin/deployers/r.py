@@ -10,7 +10,6 @@ import json
 import os
 import shutil
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, Unpack
@@ -18,10 +17,8 @@ from typing import Any, Final, Unpack
 from clipper_admin.connection import ClipperConnection
 from clipper_admin.deployers import foreign, framework
 from clipper_admin.deployers.framework import Options, Served
-from clipper_admin.dry_run import as_container_value
 from clipper_admin.exceptions import ClipperException
 from clipper_admin.managers.local import LocalContainerManager
-from clipper_admin.names import canonical_input_type
 
 R: Final = "R 4.0 or later (Debian: r-base-core)"
 FOLDER: Final = "clipper-container"
@@ -31,17 +28,6 @@ files <- commandArgs(trailingOnly = TRUE)
 func <- source(files[1], local = new.env(parent = globalenv()))$value
 if (!is.function(func)) stop("the last value of the script is a ", class(func)[1], ", not a function")
 saveRDS(func, files[2])
-"""
-_TRY = """
-given <- commandArgs(trailingOnly = TRUE)
-invisible(Sys.setlocale("LC_CTYPE", "C.UTF-8"))
-for (name in c("wire.R", "outputs.R", "answers.R")) source(file.path(given[1], name))
-func <- readRDS(given[2])
-if (!is.function(func)) stop("func.rds holds a ", class(func)[1], ", not a function", call. = FALSE)
-bytes <- readBin(given[4], "raw", file.size(given[4]))
-inputs <- decode_inputs(given[3], bytes, list(start = 0, length = length(bytes)), 1)
-output <- encode_outputs(func(inputs), 1)[[1]]
-if (inherits(output, "error")) stop(conditionMessage(output), call. = FALSE)
 """
 
 
@@ -61,14 +47,13 @@ def deploy_r_function(
         version: of the model.
         input_type: integers, floats, doubles, bytes or strings.
         func: a file that ``saveRDS`` wrote, or a script (``.R``) whose last value is the function.
-        options: see ``clipper_admin.deployers.framework.Options``; those about Python have no effect, nor has
-            ``per_item``. The sample is tried in a process of R of its own, before the first replica starts.
+        options: see ``clipper_admin.deployers.framework.Options``; those about Python have no effect.
 
     Raises:
         ClipperException: no R, no such file, no function in it, no answer to the sample, or what failed in the
             container.
     """
-    served = _served(func, input_type, options.get("sample"))
+    served = _served(func, input_type, options)
     framework.deploy(clipper_conn, name, version, input_type, served, **options)
 
 
@@ -83,11 +68,11 @@ def create_endpoint(
     **options: Unpack[Options],
 ) -> None:
     """Registers an application, deploys the function under the same name and links them; all or nothing."""
-    served = _served(func, input_type, options.get("sample"))
+    served = _served(func, input_type, options)
     framework.create_endpoint(clipper_conn, name, input_type, served, default_output, version, slo_micros, **options)
 
 
-def _served(func: str | os.PathLike[str], input_type: str, sample: object) -> Served:
+def _served(func: str | os.PathLike[str], input_type: str, options: Options) -> Served:
     foreign.need("Rscript", R)
     source = Path(func)
     if not source.is_file():
@@ -97,40 +82,20 @@ def _served(func: str | os.PathLike[str], input_type: str, sample: object) -> Se
     return Served(
         "r",
         None,
-        lambda directory: _save(source, directory, input_type, sample),
+        lambda directory: _save(source, directory, input_type, options),
         command=("sh", f"{FOLDER}/container.sh"),
         needs_tcp=True,
     )
 
 
-def _save(source: Path, directory: Path, input_type: str, sample: object) -> None:
+def _save(source: Path, directory: Path, input_type: str, options: Options) -> None:
     shutil.copytree(foreign.CONTAINERS / "r", directory / FOLDER)
     target = directory / FUNCTION
     if source.suffix.lower() == ".r":
         foreign.run(["Rscript", "--vanilla", "-e", _EVALUATE, str(source), str(target)], f"Running {source}")
     else:
         shutil.copy(source, target)
-    if sample is not None:
-        _try_sample(directory, input_type, sample)
-
-
-def _try_sample(directory: Path, input_type: str, sample: object) -> None:
-    """Has the function answer one input: the container in R knows no samples."""
-    kind = canonical_input_type(input_type)
-    with tempfile.NamedTemporaryFile() as file:
-        file.write(_as_bytes(sample, kind))
-        file.flush()
-        given = [str(directory / FOLDER), str(directory / FUNCTION), kind, file.name]
-        foreign.run(["Rscript", "--vanilla", "-e", _TRY, *given], "Trying the function on the sample")
-
-
-def _as_bytes(sample: object, input_type: str) -> bytes:
-    """As a frontend would send it."""
-    try:
-        value = as_container_value(sample, input_type)
-    except (TypeError, ValueError, OverflowError):
-        raise ClipperException(f"The sample is no input of type {input_type}: {sample!r:.200}") from None
-    return value.encode() if isinstance(value, str) else bytes(value.tobytes())
+    foreign.save_sample(directory, input_type, options)
 
 
 def _json(text: str) -> Any:

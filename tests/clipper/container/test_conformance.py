@@ -36,6 +36,7 @@ def run(runtime, save, monkeypatch, capsys):
     return run_conformance
 
 
+@pytest.mark.heavy
 def test_the_python_container_conforms(run):
     code, lines = run(model(), "--input-type", "strings", "--input-type", "integers")
 

@@ -36,7 +36,7 @@ def load(directory: Path, function: Callable[..., Any] | None) -> Callable[[Any]
     note = json.loads((directory / NOTE).read_text(encoding="utf-8"))
     jax.config.update("jax_enable_x64", note["x64"])
     with (directory / PARAMS).open("rb") as pickled:
-        params = jax.tree.map(restored, cloudpickle.load(pickled)())
+        params = jax.tree.map(restored, cloudpickle.load(pickled))
     return lambda inputs: without_device(function(params, inputs))
 
 

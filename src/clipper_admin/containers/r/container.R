@@ -74,6 +74,15 @@ load_model <- function(path) {
   func
 }
 
+# If there is such a file, it is one input, which the function must answer first: that finds faults, and warms it up.
+try_sample <- function(func, type, file) {
+  if (!file.exists(file)) return(invisible())
+  bytes <- readBin(file, "raw", file.size(file))
+  output <- encode_outputs(func(decode_inputs(type, bytes, list(start = 0, length = length(bytes)), 1)), 1)[[1]]
+  if (inherits(output, "error")) stop("for the sample: ", conditionMessage(output), call. = FALSE)
+  log_line("Tried on a sample")
+}
+
 # Waits for something to do, at most `longest` seconds, and does it.
 step <- function(connections, model, longest) {
   readers <- Filter(wants_to_read, connections)
@@ -115,7 +124,9 @@ main <- function(stop_file, parent) {
   loaded <- tryCatch({
     settings <- read_settings()
     log_line("Loading ", settings$name, ":", settings$version, " from ", settings$path, " (", R.version.string, ")")
-    list(settings, new_model(load_model(settings$path), settings$type))
+    func <- load_model(settings$path)
+    try_sample(func, settings$type, file.path(settings$path, "sample.bin"))
+    list(settings, new_model(func, settings$type))
   }, error = function(error) {
     log_line("ERROR: ", conditionMessage(error))
     quit(status = 1)

@@ -6,8 +6,11 @@ import java.net.SocketAddress;
 import java.net.URL;
 import java.net.URLClassLoader;
 import java.net.UnknownHostException;
+import java.nio.ByteBuffer;
 import java.nio.channels.SelectionKey;
 import java.nio.channels.Selector;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.security.Security;
 import java.util.ArrayList;
 import java.util.HashSet;
@@ -41,7 +44,9 @@ public final class Container {
         try {
             Settings settings = Settings.read(System.getenv());
             Log.write("Loading " + settings.name() + ":" + settings.version() + " from " + settings.modelPath());
-            container = new Container(settings, load(settings));
+            Model model = load(settings);
+            trySample(model, Path.of(settings.modelPath(), "sample.bin"));
+            container = new Container(settings, model);
         } catch (IllegalArgumentException error) {
             Log.write("ERROR: " + error.getMessage());
             System.exit(1);
@@ -68,6 +73,17 @@ public final class Container {
         Object made = loader.loadClass(settings.modelClass()).getDeclaredConstructor().newInstance();
         if (made instanceof Model model) return model;
         throw new IllegalArgumentException("CLIPPER_JAVA_CLASS: " + settings.modelClass() + " is no clipper.Model");
+    }
+
+    /** If there is such a file, it is one input, which the model must answer first: that finds faults, and warms it up. */
+    private static void trySample(Model model, Path file) throws Exception {
+        if (!Files.isRegularFile(file)) return;
+        byte[] input = Files.readAllBytes(file);
+        List<String> outputs = model.predict(new Inputs(ByteBuffer.wrap(input), new int[] {0, input.length}, 0, 1));
+        if (outputs == null || outputs.size() != 1 || outputs.get(0) == null) {
+            throw new IllegalArgumentException("For the sample the model returned " + outputs + ", not one output");
+        }
+        Log.write("Tried on a sample: the output is " + outputs.get(0));
     }
 
     /** The JVM runs this on SIGTERM and would then end with code 143. A model that does not come back is not waited for. */
