@@ -14,6 +14,7 @@ INNER = {"closure", "culprit", "endpoint", "foreign", "framework", "interpreter"
 """Modules beside the deployers, which users don't import."""
 
 
+@pytest.mark.heavy
 @pytest.mark.cluster
 def test_the_session_runs(tmp_path):
     session = blocks(PAGE)[0].text

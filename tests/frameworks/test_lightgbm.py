@@ -32,6 +32,7 @@ def test_a_classifier_answers_its_labels(clipper, serve, digits, classifier):
     assert_same_answers(clipper, serve("labels"), digits[2], classifier.predict(digits[2]))
 
 
+@pytest.mark.heavy
 def test_a_classifier_answers_its_probabilities(clipper, serve, digits, classifier):
     deployer.deploy_lightgbm_model(clipper, "odds", 1, "floats", classifier, method="predict_proba")
     floats = digits[2].astype(np.float32)
@@ -134,6 +135,7 @@ def test_what_can_not_answer_is_refused_before_anything_starts(clipper, make, me
     assert "none:1" not in clipper.get_all_models()
 
 
+@pytest.mark.heavy
 def test_a_function_that_fails_on_the_sample_leaves_nothing_behind(clipper):
     with pytest.raises(ClipperException, match="Expected model to return 1 outputs, found 2 outputs"):
         deployer.deploy_lightgbm_model(

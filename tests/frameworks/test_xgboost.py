@@ -38,6 +38,7 @@ def test_a_classifier_answers_its_probabilities(clipper, serve, digits, classifi
     assert_same_answers(clipper, serve("odds", "floats"), floats, classifier.predict_proba(floats), tolerance=1e-6)
 
 
+@pytest.mark.heavy
 def test_a_regressor_answers_numbers_and_knows_what_is_missing(clipper, serve):
     data, target = load_diabetes(return_X_y=True)
     data[::3, 2] = -7.0
