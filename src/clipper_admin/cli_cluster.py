@@ -118,7 +118,9 @@ def collect_garbage(terminal: Terminal) -> None:
     """
     removed = garbage.remove_unused(terminal.manager().home)
     freed = sum(each.size for each in removed)
-    text = f"Removed {len(removed)} unused environments: {freed / 1e6:,.0f} MB" if removed else "Nothing to remove"
+    text = "Nothing to remove (what was used within the hour stays)"
+    if removed:
+        text = f"Removed {len(removed)} unused environments: {freed / 1e6:,.0f} MB"
     terminal.show({"removed": [each.name for each in removed], "freed_bytes": freed}, text)
 
 

@@ -5,6 +5,7 @@ In a ``conftest.py``: ``pytest_plugins = ["clipper_admin.testing"]``, then ``cli
 
 from __future__ import annotations
 
+import contextlib
 import json
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -12,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import cloudpickle
-import pytest
 
 from clipper.container.outputs import OutputError, encode_outputs
 from clipper_admin.connection import ClipperConnection
@@ -56,8 +56,7 @@ def run_as_container(
     return [json.loads(outcome.data) for outcome in outcomes]
 
 
-@pytest.fixture(scope="session")
-def clipper_cluster() -> Iterator[ClipperConnection]:
+def _cluster() -> Iterator[ClipperConnection]:
     """A connection to a cluster of its own, on free ports, that is stopped after the last test."""
     with tempfile.TemporaryDirectory(prefix="clipper-test-") as home:
         connection = ClipperConnection(LocalContainerManager("test", 0, 0, 0, home=Path(home)))
@@ -66,3 +65,9 @@ def clipper_cluster() -> Iterator[ClipperConnection]:
             yield connection
         finally:
             connection.stop_all(graceful=False)
+
+
+with contextlib.suppress(ImportError):  # the function above is of use without it
+    import pytest
+
+    clipper_cluster = pytest.fixture(scope="session", name="clipper_cluster")(_cluster)

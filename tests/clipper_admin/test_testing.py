@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -44,3 +47,12 @@ def test_the_fixture_is_a_running_cluster(clipper_cluster):
     )
     clipper_cluster.link_model_to_app("sums", "sums")
     assert clipper_cluster.predict("sums", [1.0, 2.0])["output"] == 3.0
+
+
+def test_running_a_function_needs_no_pytest():
+    program = (
+        "import sys; sys.modules['pytest'] = None; from clipper_admin.testing import run_as_container; "
+        "print(run_as_container(lambda xs: [x.sum() for x in xs], [[1.0, 2.0]], 'doubles'))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "[3.0]\n"

@@ -7,6 +7,7 @@ another size.
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import sys
 import threading
 
@@ -17,7 +18,7 @@ from sklearn.datasets import load_digits
 
 from clipper_admin import ClipperException
 from clipper_admin.deployers import pytorch as deployer
-from tests.frameworks.conftest import assert_nothing_left, assert_same_answers
+from tests.frameworks.conftest import assert_nothing_left, assert_same_answers, outputs
 
 torch = pytest.importorskip("torch")
 
@@ -196,7 +197,11 @@ def write_truncated(file, model):
         ("cut.pt2", write_truncated, "cut.pt2 is no file of torch.export.save that PyTorch .* can load"),
         ("empty.pt", lambda file, model: file.touch(), "empty.pt is no file of torch.jit.save"),
         ("list.joblib", lambda file, model: joblib.dump([1], file), "list.joblib is no file of torch.jit.save"),
-        ("weights.pt", lambda file, model: torch.save(model.state_dict(), file), "Weights of torch.save belong into"),
+        (
+            "weights.pt",
+            lambda file, model: torch.save(model.state_dict(), file),
+            "what torch.save wrote is loaded in the session",
+        ),
     ],
 )
 def test_a_file_that_is_no_model_is_refused_before_anything_starts(clipper, plain, tmp_path, file, write, says):
@@ -218,3 +223,31 @@ def test_what_fails_on_the_sample_leaves_nothing_behind(clipper, plain, func, sa
     with pytest.raises(ClipperException, match=says):
         deployer.create_endpoint(clipper, "wrong", "doubles", func, plain, sample=[0.0] * 63)
     assert_nothing_left(clipper, "wrong")
+
+
+NAMES = itertools.count()
+
+
+def embedding():
+    return torch.nn.Sequential(torch.nn.Embedding(10, 4), torch.nn.Flatten(), torch.nn.Linear(12, 2))
+
+
+@pytest.mark.parametrize(
+    ("make", "input_type"),
+    [
+        (lambda: torch.nn.Linear(3, 2).double(), "doubles"),
+        (lambda: torch.nn.Linear(3, 2), "integers"),
+        (lambda: embedding(), "integers"),
+        (lambda: torch.jit.script(embedding()), "integers"),
+    ],
+)
+def test_a_model_gets_numbers_of_the_type_it_takes(clipper, serve, make, input_type):
+    torch.manual_seed(1)
+    model, name = make().eval(), f"kind{next(NAMES)}"
+    inputs = [[1, 2, 3], [4, 5, 6]]
+    first = next(model.parameters())
+    kind = torch.int64 if first.shape == (10, 4) else first.dtype
+    with torch.no_grad():
+        expected = model(torch.tensor(inputs, dtype=kind)).tolist()
+    deployer.deploy_pytorch_model(clipper, name, 1, input_type, None, model, sample=[1, 2, 3])
+    np.testing.assert_allclose(outputs(clipper, serve(name, input_type), inputs), expected, rtol=1e-6, atol=1e-6)

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits, load_iris
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.multioutput import MultiOutputClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from clipper_admin import ClipperException
 from clipper_admin.deployers import sklearn as deployer
-from tests.frameworks.conftest import assert_same_answers
+from tests.frameworks.conftest import assert_nothing_left, assert_same_answers, outputs
 
 
 @pytest.fixture(scope="module")
@@ -97,3 +101,107 @@ def test_a_function_that_fails_on_the_sample_leaves_nothing_behind(clipper):
         )
     assert "twice:1" not in clipper.get_all_models()
     assert clipper.cm.get_num_replicas("twice", "1") == 0
+
+
+def test_each_query_gets_the_probabilities_of_all_targets(clipper, serve):
+    targets = np.c_[[1, 0] * 4, [1, 1, 1, 0] * 2]
+    model = make_pipeline(TfidfVectorizer(), MultiOutputClassifier(LogisticRegression()))
+    model.fit(["good", "bad"] * 4, targets)
+    deployer.deploy_sklearn_model(clipper, "targets", 1, "strings", model, method="predict_proba", sample="good")
+    served = outputs(clipper, serve("targets", "strings"), ["good", "bad"])
+    expected = model.predict_proba(["good", "bad"])
+    for place in range(2):
+        np.testing.assert_allclose(served[place], [target[place] for target in expected], rtol=1e-9)
+
+
+def test_labels_that_look_like_json_stay_texts(clipper, serve, digits):
+    data, labels, new = digits
+    names = np.array(["1e5", "null", "01", "true", '"a"', "[1]", "8", "é", "", " "])
+    model = LogisticRegression(max_iter=200).fit(data, names[labels])
+    deployer.deploy_sklearn_model(clipper, "looks", 1, "doubles", model)
+    assert outputs(clipper, serve("looks"), new[:50].tolist()) == model.predict(new[:50]).tolist()
+
+
+SCRIPT = """
+import json, sys
+import numpy as np
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+from clipper_admin import ClipperConnection, LocalContainerManager
+from clipper_admin.deployers import sklearn as deployer
+from steps_beside_the_script import Halve
+
+class Double(TransformerMixin, BaseEstimator):
+    def fit(self, rows, labels=None):
+        self.fitted_ = True
+        return self
+
+    def transform(self, rows):
+        return rows * 2
+
+data = np.arange(40.0).reshape(20, 2)
+steps = Double(), Halve(), FunctionTransformer(lambda rows: rows + 1), LogisticRegression()
+model = make_pipeline(*steps).fit(data, [0, 1] * 10)
+conn = ClipperConnection(LocalContainerManager("c", home=sys.argv[1], deploy_timeout=120))
+conn.connect()
+deployer.create_endpoint(conn, "ours", "doubles", model, method="predict_proba")
+served = [each["output"] for each in conn.predict_batch("ours", data.tolist())]
+print(json.dumps(bool(np.allclose(served, model.predict_proba(data), rtol=1e-9))))
+"""
+BESIDE = """
+from sklearn.base import BaseEstimator, TransformerMixin
+
+class Halve(TransformerMixin, BaseEstimator):
+    def fit(self, rows, labels=None):
+        self.fitted_ = True
+        return self
+
+    def transform(self, rows):
+        return rows / 2
+"""
+
+
+@pytest.mark.heavy
+def test_steps_of_the_session_and_of_modules_beside_it_go_along(clipper, tmp_path):
+    (tmp_path / "script.py").write_text(SCRIPT)
+    (tmp_path / "steps_beside_the_script.py").write_text(BESIDE)
+    command = [sys.executable, tmp_path / "script.py", clipper.cm.home]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=110, check=False)
+    assert (done.returncode, done.stdout.strip()) == (0, "true"), done.stderr
+    assert "Carrying local modules: steps_beside_the_script" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "says"),
+    [
+        ({"sampel": [0.0] * 64}, TypeError, "a deploy takes no argument 'sampel': did you mean 'sample'"),
+        ({"per_item": "no"}, ClipperException, "per_item must be True or False, not 'no'"),
+        ({"gpus": 0}, ClipperException, r"gpus must be a list of devices, such as \['0'\], not 0"),
+        ({"sample": "one"}, ClipperException, "The sample is no input of type doubles: 'one'"),
+        ({"sample": [[0.0] * 64]}, ClipperException, "The sample is no input of type doubles"),
+        ({"python_version": 3.12}, ClipperException, "python_version must be text, such as '3.12', not 3.12"),
+        ({"pkgs_to_install": [1]}, ClipperException, "1 in pkgs_to_install is not a requirement"),
+    ],
+)
+def test_options_are_checked_before_anything_starts(clipper, digits, options, error, says):
+    model = Ridge().fit(digits[0], digits[1])
+    with pytest.raises(error, match=says):
+        deployer.create_endpoint(clipper, "none", "doubles", model, **options)
+    assert_nothing_left(clipper, "none")
+
+
+def test_a_sample_of_the_wrong_width_is_what_is_told_of(clipper, digits):
+    model = Ridge().fit(digits[0], digits[1])
+    with pytest.raises(ClipperException, match=r"Can't answer the sample(.|\n)*Correct the model, or the sample"):
+        deployer.create_endpoint(clipper, "none", "doubles", model, sample=[0.0] * 63)
+    assert_nothing_left(clipper, "none")
+
+
+@pytest.mark.heavy
+def test_too_little_memory_is_told_of(clipper, digits):
+    model = Ridge().fit(digits[0], digits[1])
+    with pytest.raises(ClipperException, match="It ran out of memory: if you gave memory_bytes, give more"):
+        deployer.create_endpoint(clipper, "none", "doubles", model, memory_bytes=20_000_000)
+    assert_nothing_left(clipper, "none")

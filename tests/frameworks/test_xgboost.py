@@ -56,6 +56,8 @@ def test_a_booster_of_named_columns_gets_its_matrix(clipper, serve, caplog):
     deployer.deploy_xgboost_model(clipper, "booster", 1, "doubles", model)
     assert "in this order: f0, f1, f2" in caplog.text
     assert_same_answers(clipper, serve("booster"), data[:256], model.predict(matrix)[:256], tolerance=1e-6)
+    short = clipper.predict("booster", data[0, :9].tolist())
+    assert (short["default"], short["default_reason"]) == (True, "model_error")
 
 
 @pytest.mark.heavy

@@ -49,7 +49,8 @@ def _serve(settings: Settings, manifest: Manifest) -> int:
         from clipper.container.serving import serve
     except ImportError as missing:
         log(f"The model's environment lacks what the container needs: {missing}")
-        log(f"Missing package {missing.name!r}: pass pkgs_to_install=[{missing.name!r}] when deploying")
+        if missing.name:
+            log(f"Missing package {missing.name!r}: pass pkgs_to_install=[{missing.name!r}] when deploying")
         return MISSING_PACKAGE
     return serve(settings, manifest)
 

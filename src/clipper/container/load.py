@@ -33,12 +33,20 @@ def load_model(directory: Path, manifest: Manifest) -> Function:
         ImportError: a package that it needs is not installed.
         Exception: whatever else loading raises.
     """
+    see_modules(directory)
     function = load_function(directory) if not manifest.framework or (directory / "func.pkl").exists() else None
     if manifest.framework:
         module = importlib.import_module(f"clipper.container.frameworks.{manifest.framework}")
         function = module.load(directory, function)
     assert function is not None
     return _one_by_one(function) if manifest.per_item else function
+
+
+def see_modules(directory: Path) -> None:
+    """Has imports find the modules that came along."""
+    modules = directory / "modules"
+    if modules.is_dir() and str(modules) not in sys.path:
+        sys.path.insert(0, str(modules))
 
 
 def _one_by_one(function: Function) -> Function:
@@ -55,9 +63,7 @@ def load_function(directory: Path) -> Function:
         ImportError: a package that the function needs is not installed.
         Exception: whatever else unpickling raises.
     """
-    modules = directory / "modules"
-    if modules.is_dir():
-        sys.path.insert(0, str(modules))
+    see_modules(directory)
     file = directory / "func.pkl"
     with file.open("rb") as pickled:
         function = cloudpickle.load(pickled)
@@ -68,10 +74,10 @@ def load_function(directory: Path) -> Function:
 
 def advise(error: BaseException) -> str:
     """What to do about ``error``, which ``load_function`` raised; empty if there is nothing to say."""
-    if isinstance(error, ImportError):
-        name = (error.name or "").partition(".")[0]
-        package = _PACKAGES.get(name, name or "...")
-        return f"Missing package {name or str(error)!r}: pass pkgs_to_install=[{package!r}] when deploying"
+    if isinstance(error, ImportError) and error.name:
+        name = error.name.partition(".")[0]
+        package = _PACKAGES.get(name, name)
+        return f"Missing package {name!r}: pass pkgs_to_install=[{package!r}] when deploying"
     if isinstance(error, FileNotFoundError) and str(error.filename).endswith("func.pkl"):
         return "CLIPPER_MODEL_PATH must be a directory with a func.pkl in it: deploy the model again"
     if _OTHER_PYTHON.search(str(error)):

@@ -20,14 +20,16 @@ from clipper.rpc.wire import Hello
 
 def serve(settings: Settings, manifest: Manifest) -> int:
     """Loads the model, tries it on its sample, serves until SIGTERM; the exit code of the process."""
+    doing = f"load the model from {settings.model_path}"
     try:
         function = _load(settings, manifest)
         if manifest.sample is not None:
+            doing = "answer the sample that the model was deployed with"
             try_sample(function, manifest.sample, settings.input_type)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # a model that calls sys.exit() at import, too
-        log(f"Can't load the model from {settings.model_path}:\n{format_traceback(error)}")
+        log(f"Can't {doing}:\n{format_traceback(error)}")
         if advice := advise(error):
             log(advice)
         return MISSING_PACKAGE if isinstance(error, ImportError) else WRONG

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -18,6 +19,13 @@ SAMPLE: Final = "sample.bin"
 PATIENCE: Final = 120.0
 
 
+def path(what: str, given: object) -> Path:
+    """Raises ClipperException if it is no path."""
+    if not isinstance(given, str | os.PathLike):
+        raise ClipperException(f"{what} must be the path of a file, not a {type(given).__name__}")
+    return Path(given)
+
+
 def need(program: str, package: str) -> None:
     """Raises ClipperException if a program is not here, naming what brings it."""
     if shutil.which(program) is None:
@@ -28,17 +36,14 @@ def save_sample(directory: Path, input_type: str, options: Options) -> None:
     """Writes the sample, if one is given, as a frontend would send it: the containers look for the file.
 
     Raises:
-        ClipperException: it is no input of the type, or the function is to get one input at a time.
+        ClipperException: the function is to get one input at a time.
     """
     if options.get("per_item"):
         raise ClipperException("per_item is for functions of Python: in R and Java a model takes a batch of inputs")
     sample, kind = options.get("sample"), canonical_input_type(input_type)
     if sample is None:
         return
-    try:
-        value = as_container_value(sample, kind)
-    except (TypeError, ValueError, OverflowError):
-        raise ClipperException(f"The sample is no input of type {kind}: {sample!r:.200}") from None
+    value = as_container_value(sample, kind)
     data = value.encode() if isinstance(value, str) else bytes(value.tobytes())
     (directory / SAMPLE).write_bytes(data)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import difflib
 import json
 import logging
 import os
@@ -20,7 +21,7 @@ from clipper_admin.deployers import endpoint, interpreter
 from clipper_admin.deployers.closure import save_function, temporary_directory
 from clipper_admin.exceptions import ClipperException
 from clipper_admin.log import SessionLogger
-from clipper_admin.names import version_text
+from clipper_admin.names import canonical_input_type, version_text
 
 logger = SessionLogger(logging.getLogger(__name__))
 
@@ -87,14 +88,17 @@ def deploy(
     Raises:
         ClipperException: what failed, with the model's own words if it came so far. Nothing is left running.
     """
+    _refuse_unknown(options)
     batching = limits.batching_settings(
         options.get("batch_size", -1), options.get("batching", "aimd"), options.get("batch_delay_micros", 0)
     )
     replicas, labels = options.get("num_replicas", 1), options.get("labels")
     clipper_conn.check_deployable(name, version, input_type, replicas, labels=labels, **batching)
-    manifest = _manifest(served, options)
+    manifest = _manifest(served, input_type, options)
     image = interpreter.base_image(options.get("base_image", "default"), options.get("python_version"))
     packages = interpreter.packages(options.get("pkgs_to_install"), options.get("requirements"))
+    if image != "default" and options.get("python_version") and not packages:
+        packages = ["numpy"]  # another Python has not what the container needs
     with temporary_directory() as folder:
         directory = Path(folder)
         save_model(served, manifest, directory)
@@ -159,13 +163,25 @@ def save_model(served: Served, manifest: Manifest, directory: Path) -> None:
     logger.info("%s model saved" if served.framework else "Python closure saved", *filter(None, [served.framework]))
 
 
-def _manifest(served: Served, options: Options) -> Manifest:
+def _refuse_unknown(options: Options) -> None:
+    """As Python does for arguments by name."""
+    for name in options:
+        if name not in Options.__annotations__ and name not in Extras.__annotations__:
+            near = difflib.get_close_matches(name, [*Options.__annotations__, *Extras.__annotations__], 1)
+            hint = f": did you mean {near[0]!r}?" if near else ""
+            raise TypeError(f"a deploy takes no argument {name!r}{hint}")
+
+
+def _manifest(served: Served, input_type: str, options: Options) -> Manifest:
+    per_item = options.get("per_item", False)
+    if not isinstance(per_item, bool):
+        raise ClipperException(f"per_item must be True or False, not {per_item!r}")
     return Manifest(
         framework=served.framework,
         command=served.command,
         needs_tcp=served.needs_tcp,
-        per_item=bool(options.get("per_item", False)),
-        sample=_as_json(options.get("sample")),
+        per_item=per_item,
+        sample=_sample(options.get("sample"), canonical_input_type(input_type)),
         threads=limits.whole_number("threads", options.get("threads", 1), least=1),
         memory_bytes=limits.whole_number("memory_bytes", options.get("memory_bytes", 0)),
         gpus=_gpus(options.get("gpus")),
@@ -173,7 +189,7 @@ def _manifest(served: Served, options: Options) -> Manifest:
 
 
 def _gpus(given: Sequence[str | int] | None) -> tuple[str, ...]:
-    if not given:
+    if given is None:
         return ()
     if isinstance(given, (str, int)):
         raise ClipperException(f"gpus must be a list of devices, such as ['0'], not {given!r}")
@@ -182,6 +198,22 @@ def _gpus(given: Sequence[str | int] | None) -> tuple[str, ...]:
             f"gpus={list(given)!r}, but there is no NVIDIA GPU here: leave gpus out to use the CPU"
         )
     return tuple(map(str, given))
+
+
+def _sample(given: object, kind: str) -> object:
+    """A sample as JSON holds it, checked to be an input of the type."""
+    if given is None:
+        return None
+    from clipper_admin.dry_run import as_container_value  # here, for it loads numpy
+
+    sample = _as_json(given)
+    try:
+        as_container_value(sample, kind)
+    except (TypeError, ValueError, OverflowError):
+        raise ClipperException(
+            f"The sample is no input of type {kind}: {given!r:.200}; give one input as a query would hold it"
+        ) from None
+    return sample
 
 
 def _as_json(sample: object) -> object:

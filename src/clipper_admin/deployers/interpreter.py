@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import re
 import subprocess
 from collections.abc import Sequence
@@ -46,18 +47,21 @@ def _read(file: Path) -> list[str]:
 
 
 def base_image(given: str, python_version: str | None) -> str:
-    """The interpreter of a version, as a path; what was ``given`` if none is wanted.
+    """The interpreter of a version, as a path; what was ``given`` if none is wanted, or it is that of this session.
 
     Raises:
         ClipperException: none is found on this machine, or both are given.
     """
     if python_version is None:
         return given
+    if not isinstance(python_version, str):
+        raise ClipperException(f"python_version must be text, such as '3.12', not {python_version!r}")
     if given != "default":
         raise ClipperException(f"Give python_version={python_version!r} or base_image={given!r}, not both")
-    if not re.fullmatch(r"\d+\.\d+(\.\d+)?", str(python_version)):
+    if not re.fullmatch(r"\d+\.\d+(\.\d+)?", python_version):
         raise ClipperException(f"python_version must be like '3.12' or '3.12.4', not {python_version!r}")
-    return _find(python_version)
+    ours = platform.python_version()
+    return given if ours == python_version or ours.startswith(python_version + ".") else _find(python_version)
 
 
 def _find(version: str) -> str:

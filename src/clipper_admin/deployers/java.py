@@ -64,7 +64,7 @@ def create_endpoint(
 def _served(class_path: str | os.PathLike[str], class_name: str, input_type: str, options: Options) -> Served:
     for program in ("java", "javac"):
         foreign.need(program, JDK)
-    source = Path(class_path)
+    source = foreign.path("class_path", class_path)
     if not source.exists():
         raise ClipperException(f"{source} does not exist: give a directory of classes, a jar, or a .java file")
     if not re.fullmatch(r"[\w$]+(\.[\w$]+)*", class_name):

@@ -104,9 +104,12 @@ def _from_file(file: Path) -> tuple[Any, Callable[[Path], None]]:
         model = torch.export.load(file) if is_program else torch.jit.load(file, map_location="cpu")
     except Exception as error:
         wanted = "torch.export.save" if is_program else "torch.jit.save"
+        way_out = "is it whole? Else load it in the session, and give the model"
+        if not is_program and "constants.pkl" in str(error):
+            way_out = "what torch.save wrote is loaded in the session: give the module with its weights"
+        words = f"{type(error).__name__}: {error}".strip().splitlines()[0].rstrip(".")
         raise ClipperException(
-            f"{file} is no file of {wanted} that PyTorch {torch.__version__} can load: {type(error).__name__}: "
-            f"{error}. Weights of torch.save belong into their module: load them there and give the module"
+            f"{file} is no file of {wanted} that PyTorch {torch.__version__} can load ({words}): {way_out}"
         ) from error
     target = PROGRAM if is_program else SCRIPT
     return model, lambda directory: _copy(file, directory / target)

@@ -74,7 +74,7 @@ def create_endpoint(
 
 def _served(func: str | os.PathLike[str], input_type: str, options: Options) -> Served:
     foreign.need("Rscript", R)
-    source = Path(func)
+    source = foreign.path("func", func)
     if not source.is_file():
         raise ClipperException(
             f"{source} does not exist: give a file of saveRDS, or a script whose value is a function"

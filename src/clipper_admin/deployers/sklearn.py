@@ -10,6 +10,7 @@ from typing import Any, Unpack
 
 from clipper_admin.connection import ClipperConnection
 from clipper_admin.deployers import framework
+from clipper_admin.deployers.closure import save_pickle
 from clipper_admin.deployers.framework import Options, Served
 from clipper_admin.exceptions import ClipperException
 from clipper_admin.log import SessionLogger
@@ -30,6 +31,8 @@ def deploy_sklearn_model(
     **options: Unpack[Options],
 ) -> None:
     """Deploys a fitted estimator or pipeline; what it answers is what ``method`` returns here.
+
+    Classes and functions of the session, and of modules of your own, that the estimator is made of go along.
 
     Args:
         clipper_conn: a connected ClipperConnection.
@@ -100,9 +103,7 @@ def _check(model: Any, method: str) -> None:
 
 
 def _save(model: Any, method: str, directory: Path) -> None:
-    import joblib
-
     from clipper.container.frameworks.sklearn import FILE, METHOD
 
-    joblib.dump(model, directory / FILE)
+    save_pickle(model, directory / FILE, f"The {type(model).__name__}")
     (directory / METHOD).write_text(json.dumps({"method": method}), encoding="utf-8")

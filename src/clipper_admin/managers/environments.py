@@ -179,7 +179,7 @@ def _uv_process(arguments: Sequence[str]) -> Iterator[subprocess.Popen[str]]:
 
 def _checked(packages: Sequence[str]) -> list[str]:
     for package in packages:
-        if not package.strip() or package.strip().startswith("-"):
+        if not isinstance(package, str) or not package.strip() or package.strip().startswith("-"):
             raise ClipperException(
                 f"{package!r} in pkgs_to_install is not a requirement: name packages as pip takes them, such as "
                 "'scikit-learn' or 'torch==2.5.1'."

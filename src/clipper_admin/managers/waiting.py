@@ -162,8 +162,16 @@ def _way_out(ending: str, words: str, interpreter: str) -> str:
             f"Python finds no {module!r} there: deploy with pkgs_to_install=[...] that names its package, or install "
             f"it for {interpreter}."
         )
+    if re.search(
+        r"MemoryError|Memory allocation still failed|OutOfMemoryError|Could not reserve enough space", words
+    ):
+        return (
+            "It ran out of memory: if you gave memory_bytes, give more; libraries need some, too. Then deploy again."
+        )
     if "SIGKILL" in ending:
         return "Make the model smaller, start fewer replicas, or give the machine more memory; then deploy again."
+    if "Can't answer the sample" in words:
+        return "Correct the model, or the sample that was given, then deploy it again."
     return "Correct the model where its log says so, then deploy it again."
 
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 import lightgbm
 import numpy as np
 
+from clipper.container.labels import as_labels
 from clipper.container.manifest import usual_threads
 
 FILE: Final = "model.txt"
@@ -52,6 +53,6 @@ def load(directory: Path, function: Callable[..., Any] | None) -> Callable[[Any]
     model: Any = Estimator(booster) if note["labels"] is None else Classifier(booster, note["labels"])
     if function is None:
         method: Callable[[Any], Any] = getattr(model, note["method"])
-        return method
+        return lambda inputs: as_labels(method(inputs))
     given = model if note["estimator"] else booster
     return lambda inputs: function(given, inputs)

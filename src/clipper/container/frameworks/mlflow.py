@@ -10,6 +10,8 @@ from typing import Any, Final
 
 import numpy as np
 
+from clipper.container.labels import as_labels
+
 FOLDER: Final = "mlflow"
 NUMBERS: Final = "biuf"
 
@@ -30,7 +32,7 @@ def load(directory: Path, function: Callable[..., Any] | None) -> Callable[[Any]
     if function is not None:
         return lambda inputs: function(model, inputs)
     as_taken = preparation(model.metadata.get_input_schema())
-    return lambda inputs: as_outputs(model.predict(as_taken(inputs)))
+    return lambda inputs: as_labels(as_outputs(model.predict(as_taken(inputs))))
 
 
 def preparation(schema: Any) -> Callable[[Any], Any]:

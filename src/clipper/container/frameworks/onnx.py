@@ -9,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 import onnxruntime
 
+from clipper.container.labels import as_labels
 from clipper.container.manifest import usual_threads
 
 FILE: Final = "model.onnx"
@@ -26,7 +27,8 @@ def load(directory: Path, function: Callable[..., Any] | None) -> Callable[[Any]
     session = open_session(directory / FILE)
     if function is not None:
         return lambda inputs: function(session, inputs)
-    return Answer(session)
+    answer = Answer(session)
+    return lambda inputs: as_labels(answer(inputs))
 
 
 def open_session(model: Path | bytes) -> Any:

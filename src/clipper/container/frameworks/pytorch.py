@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import cloudpickle
-import numpy as np
 import torch
 
 from clipper.container.manifest import usual_threads
@@ -47,7 +46,8 @@ def load(directory: Path, function: Callable[..., Any] | None) -> Callable[[Any]
         ) from error
     if function is not None:
         return lambda inputs: without_tensors(function(model, inputs))
-    return lambda inputs: call(model, inputs, device)
+    kind = input_kind(model)
+    return lambda inputs: call(model, inputs, device, kind)
 
 
 def load_model(directory: Path, device: torch.device) -> Any:
@@ -64,12 +64,22 @@ def load_model(directory: Path, device: torch.device) -> Any:
     return _load_module(directory).to(device).eval()
 
 
-def call(model: Any, inputs: Any, device: torch.device) -> list[Any]:
-    """What the model answers to a float32 tensor of the batch, as a list."""
+def input_kind(model: Any) -> torch.dtype:
+    """What a model takes: whole numbers if it begins with an embedding, else numbers of the type of its weights."""
+    for module in model.modules():
+        weight = next(module.parameters(recurse=False), None)
+        if weight is not None:
+            is_embedding = "Embedding" in getattr(module, "original_name", type(module).__name__)
+            return torch.int64 if is_embedding else weight.dtype if weight.is_floating_point() else torch.float32
+    return torch.float32
+
+
+def call(model: Any, inputs: Any, device: torch.device, kind: torch.dtype = torch.float32) -> list[Any]:
+    """What the model answers to a tensor of the batch, of the type ``kind``, as a list."""
     if inputs.dtype == object:
         raise ValueError("the inputs of this batch are not numbers of equal lengths: a tensor can't be made of them")
     with torch.inference_mode():
-        answers = model(torch.from_numpy(inputs.astype(np.float32)).to(device))
+        answers = model(torch.from_numpy(inputs.astype(inputs.dtype)).to(device, kind))
     if not isinstance(answers, torch.Tensor):
         raise TypeError(
             f"the model returned a {type(answers).__name__}, not a tensor: pass func=, called with the model and the "

@@ -8,7 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-FILE: Final = "model.joblib"
+import cloudpickle
+import numpy as np
+
+from clipper.container.labels import as_labels
+
+FILE: Final = "model.pkl"
 METHOD: Final = "sklearn.json"
 
 
@@ -34,10 +39,16 @@ def load(directory: Path, function: Callable[..., Any] | None) -> Callable[[Any]
     if function is not None:
         return lambda inputs: function(model, inputs)
     method: Callable[[Any], Any] = getattr(model, json.loads((directory / METHOD).read_text())["method"])
-    return method
+    return lambda inputs: by_query(method(inputs), len(inputs))
+
+
+def by_query(found: Any, count: int) -> Any:
+    """One output for each query: probabilities of several targets come as a list with an array for each target."""
+    if isinstance(found, list) and found and all(isinstance(each, np.ndarray) for each in found):
+        return [[target[place].tolist() for target in found] for place in range(count)]
+    return as_labels(found)
 
 
 def _read(file: Path) -> Any:
-    import joblib  # not before scikit-learn, which is the one to name where neither is installed
-
-    return joblib.load(file)
+    with file.open("rb") as pickled:
+        return cloudpickle.load(pickled)

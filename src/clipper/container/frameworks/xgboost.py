@@ -29,8 +29,17 @@ def load(directory: Path, function: Callable[..., Any] | None) -> Callable[[Any]
     if note["estimator"]:
         method: Callable[[Any], Any] = getattr(model, note["method"])
         return method
-    names, types = model.feature_names, model.feature_types
-    return lambda inputs: model.predict(xgboost.DMatrix(inputs, feature_names=names, feature_types=types))
+    return lambda inputs: _predict(model, inputs)
+
+
+def _predict(booster: Any, inputs: Any) -> Any:
+    """XGBoost itself takes what a short row lacks for missing."""
+    wanted = booster.num_features()
+    if inputs.ndim != 2 or inputs.shape[1] != wanted:
+        found = f"one of {inputs.shape[1]}" if inputs.ndim == 2 else "others"
+        raise ValueError(f"the model takes inputs of {wanted} numbers, found {found}")
+    names, types = booster.feature_names, booster.feature_types
+    return booster.predict(xgboost.DMatrix(inputs, feature_names=names, feature_types=types))
 
 
 def _load_booster(directory: Path) -> Any:

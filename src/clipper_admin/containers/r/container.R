@@ -69,7 +69,10 @@ hello <- function(settings) {
 }
 
 load_model <- function(path) {
-  func <- readRDS(file.path(path, "func.rds"))
+  func <- tryCatch(
+    readRDS(file.path(path, "func.rds")),
+    error = function(error) stop("func.rds is no file of saveRDS, or damaged: ", conditionMessage(error), call. = FALSE)
+  )
   if (!is.function(func)) stop("func.rds holds a ", class(func)[1], ", not a function", call. = FALSE)
   func
 }
@@ -78,7 +81,9 @@ load_model <- function(path) {
 try_sample <- function(func, type, file) {
   if (!file.exists(file)) return(invisible())
   bytes <- readBin(file, "raw", file.size(file))
-  output <- encode_outputs(func(decode_inputs(type, bytes, list(start = 0, length = length(bytes)), 1)), 1)[[1]]
+  inputs <- decode_inputs(type, bytes, list(start = 0, length = length(bytes)), 1)
+  failed <- function(error) stop("for the sample: ", conditionMessage(error), call. = FALSE)
+  output <- encode_outputs(tryCatch(func(inputs), error = failed), 1)[[1]]
   if (inherits(output, "error")) stop("for the sample: ", conditionMessage(output), call. = FALSE)
   log_line("Tried on a sample")
 }
