@@ -99,14 +99,13 @@ class RedisStore:
             log.warning("%s", each)
 
     def read(self) -> Registry:
-        connection = self._server.connections
         with self._server.explained():
             revision, *texts = self._server.run(_READ, "revision", *_TABLES)
             fields = {
                 name: dict(msgspec.json.decode(text, type=kind)) if text else {}
                 for (name, kind), text in zip(_TABLES.items(), texts, strict=True)
             }
-        self._read_revision, self._read_connection = int(revision or 0), max(connection, self._server.connections)
+        self._read_revision, self._read_connection = int(revision or 0), self._server.connections
         return Registry(revision=self._read_revision, **fields)
 
     def commit(self, before: Registry, after: Registry) -> None:

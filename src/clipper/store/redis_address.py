@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import Final, NamedTuple
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from clipper.errors import ConfigError
 
@@ -32,20 +32,23 @@ def parse_address(text: str) -> RedisAddress:
         parts = urlsplit(text)
         settings = dict(parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query)))
         _ = parts.port  # raises what is wrong with it
-    except ValueError as error:
-        raise ConfigError(f"the store {shown} is not an address ({error}): write {FORM}") from None
+    except ValueError:  # whose text may have a part of the password
+        raise ConfigError(
+            f"the store {shown} is not an address: write {FORM}, and in the password %2F for a slash and so on"
+        ) from None
     cluster = settings.pop("cluster", DEFAULT_CLUSTER)
     if not cluster or set("{}") & set(cluster) or not cluster.isprintable():
         raise ConfigError(f"the store {shown} names no cluster that can be: give cluster=NAME, without braces")
     unknown = [each for each in settings if each != "db" and not each.startswith("ssl_")]
     if unknown:
         raise ConfigError(f"the store {shown} has the setting {unknown[0]!r}: known are cluster, db and ssl_...")
-    return RedisAddress(urlunsplit(parts._replace(query=urlencode(settings))), cluster, shown)
+    place = text.partition("?")[0]
+    return RedisAddress(f"{place}?{urlencode(settings)}" if settings else place, cluster, shown)
 
 
 def shown_address(text: str) -> str:
     """The address without what is secret in it: user, password, settings of TLS."""
     scheme, _, rest = text.partition("://")
-    place, _, query = rest.partition("?")
+    place, _, query = rest.rpartition("@")[2].partition("?")
     cluster = "&".join(each for each in query.split("&") if each.startswith("cluster="))
-    return f"{scheme}://{place.rpartition('@')[2]}" + (f"?{cluster}" if cluster else "")
+    return f"{scheme}://{place}" + (f"?{cluster}" if cluster else "")

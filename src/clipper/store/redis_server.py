@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -17,6 +17,8 @@ from redis.exceptions import (
     BusyLoadingError,
     NoPermissionError,
     NoScriptError,
+    OutOfMemoryError,
+    ReadOnlyError,
     RedisError,
     ResponseError,
 )
@@ -187,8 +189,8 @@ class RedisServer:
             self._connection.send_command(*command)
             return self._connection.read_response()
         except ResponseError as error:
-            if str(error.args[0]).startswith("You can't write against a read only") or "READONLY" in str(error):
-                self._drop()  # the name may lead to the new master next time
+            if isinstance(error, ReadOnlyError) or any(each in str(error) for each in ("READONLY ", "LOST ")):
+                self._drop()  # next time the name may lead to the new master
             raise
         except BaseException:
             self._drop()  # an answer may still come, and would be taken for another's
@@ -198,19 +200,14 @@ class RedisServer:
 
     def _explain(self, error: Exception) -> str:
         shown = f"the Redis {self.address.shown}"
-        code = getattr(error, "status_code", None) or ""
-        for marker, words in _RESPONSES:
-            if code == marker or f"{marker} " in str(error):
+        for marker, kind, words in _REFUSALS:
+            if isinstance(error, kind) and (kind is not ResponseError or marker in str(error)):
                 return f"{shown} {words}"
-        return f"{shown} {self._explain_connection(error)}"
+        return f"{shown} {self._explain_failure(error)}"
 
-    def _explain_connection(self, error: Exception) -> str:
-        if isinstance(error, AuthenticationError):
-            return "refuses the user or the password: correct them in the address of the store"
+    def _explain_failure(self, error: Exception) -> str:
         if isinstance(error, NoPermissionError):
             return f"forbids a command ({error}): allow the user all commands on keys that begin with clipper:"
-        if isinstance(error, BusyLoadingError):
-            return "is still loading its data: it will answer soon"
         if isinstance(error, NoAnswer):
             return f"did not answer within {self._timeout:g} s: see whether it is overloaded, or the network is down"
         if isinstance(error, ResponseError):
@@ -220,14 +217,32 @@ class RedisServer:
         )
 
 
-_RESPONSES: Final = (
+_REFUSALS: Final[Sequence[tuple[str, type[RedisError], str]]] = (
+    ("", AuthenticationError, "refuses the user or the password: correct them in the address of the store"),
+    ("", BusyLoadingError, "is still loading its data: it will answer soon"),
+    ("", OutOfMemoryError, _FULL := "is out of memory and nothing was changed: raise its maxmemory, or free some"),
+    ("OOM ", ResponseError, _FULL),
     (
-        "LOST",
+        "",
+        ReadOnlyError,
+        _REPLICA := "is a read-only replica and nothing was changed: give the address of its master",
+    ),
+    ("READONLY ", ResponseError, _REPLICA),
+    (
+        "LOST ",
+        ResponseError,
         "has lost the data of the cluster (it was emptied, or started again without persistence): put back a backup "
         "of Redis, or start the servers of the cluster again to begin with an empty one",
     ),
-    ("OOM", "is out of memory and nothing was changed: raise its maxmemory, or free some"),
-    ("READONLY", "is a read-only replica and nothing was changed: give the address of its master"),
-    ("MISCONF", "can't write to its disk and nothing was changed: free some space there, see its log"),
-    ("WRONGTYPE", "has keys of another program where the cluster's should be: name another cluster in the address"),
+    (
+        "MISCONF ",
+        ResponseError,
+        "can't write to its disk and nothing was changed: free some space there, see its log",
+    ),
+    (
+        "WRONGTYPE ",
+        ResponseError,
+        "has keys of another program where the cluster's should be: name another cluster in the address",
+    ),
 )
+"""What Redis says, by its type or, within a script, by its text."""

@@ -35,7 +35,7 @@ class RedisProcess:
 
     def address(self, cluster="test", password=None):
         password = self._password if password is None else password
-        user = f":{quote(password)}@" if password else ""
+        user = f":{quote(password, safe='')}@" if password else ""
         return f"redis://{user}127.0.0.1:{self.port}/0?cluster={cluster}"
 
     def client(self):
