@@ -135,6 +135,8 @@ def test_redis_is_killed_under_load_and_nothing_acknowledged_is_lost(cluster, ap
     one.check(), other.check()
     assert sum(refused for _, refused in given) > 0
     feed_until_taken(cluster.addresses[0], app, query_id, value)
+    # The management frontend notices with its first request that its idle connection broke, and says so once.
+    eventually(lambda: post(cluster.admin_address, "/admin/get_selection_state", {"app_name": app}).status == 200)
     assert feedbacks(cluster, app) == len(given) + 1
     journal = open_journal(cluster.redis.address("integration"))
     kept = [each.feedback.decision.query_id for each in journal.export(app, 0, 1_000_000)]
