@@ -104,7 +104,7 @@ def test_the_admin_library_never_imports_the_servers(path: Path) -> None:
 
 @pytest.mark.parametrize("path", below(DECIDING), ids=str)
 def test_what_decides_has_no_clock_and_no_io(path: Path) -> None:
-    forbidden = {"asyncio", "time", "socket", "threading", "selectors", "uvloop", "sqlite3"}
+    forbidden = {"asyncio", "time", "socket", "threading", "selectors", "uvloop", "sqlite3", "redis"}
     assert not forbidden & set(imports_of(path))
 
 

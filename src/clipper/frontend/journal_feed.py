@@ -59,6 +59,7 @@ class JournalFeed:
         self._pending: deque[Pending] = deque()
         self._jobs: deque[Job] = deque()
         self._read_to = 0
+        self._unread = False
         self._held: deque[Entry] = deque()  # given under a registry that has not come here yet
         self._keep_due = self._save_due = False
         self.up = True
@@ -214,8 +215,17 @@ class JournalFeed:
     def _write_and_read(self) -> None:
         pending = [self._pending.popleft() for _ in range(min(len(self._pending), AT_ONCE))]
         outcomes = self._write(pending)
-        more = bool(pending) or self._journal.changed()
-        entries = self._journal.read(self._read_to, AT_ONCE) if more else []
+        entries: list[Entry] = []
+        try:
+            # Still to be read if reading fails: nobody may write again for long.
+            self._unread = self._unread or bool(pending) or self._journal.changed()
+            if self._unread:
+                entries = self._journal.read(self._read_to, AT_ONCE)
+                self._unread = len(entries) == AT_ONCE
+        finally:  # whoever waits is answered, though the journal went away after the writing
+            self._hand_over(entries, outcomes)
+
+    def _hand_over(self, entries: Sequence[Entry], outcomes: Sequence[tuple[Written, bool | StoreError]]) -> None:
         if entries:
             self._read_to = entries[-1].position
         if entries or outcomes:

@@ -31,9 +31,8 @@ from clipper.process import collect_garbage_rarely, die_with_parent, log_to_stde
 from clipper.processor import Processor
 from clipper.query_ids import QueryIds
 from clipper.rpc.listener import Listener
-from clipper.store.journal import journal_path, wall_clock
-from clipper.store.sqlite import SqliteStore
-from clipper.store.sqlite_journal import SqliteJournal
+from clipper.store.journal import wall_clock
+from clipper.store.opening import open_journal, open_store
 from clipper.types import Registry
 from clipper.updater import Updater
 
@@ -68,9 +67,9 @@ class QueryFrontend:
         cache = PredictionCache(config.cache_bytes)
         self._executor = Executor(cache, config.queue_limit, metrics, self)
         self._stores = StoreThread()
-        self._feed = RegistryFeed(SqliteStore(config.store), config.frontend, self._take_up, self._stores)
+        self._feed = RegistryFeed(open_store(config.store), config.frontend, self._take_up, self._stores)
         ids = QueryIds(self._feed.reserve_more, self._feed.reserve_query_ids())
-        self._journal = JournalFeed(SqliteJournal(journal_path(config.store)), self._note_feedback, self._stores)
+        self._journal = JournalFeed(open_journal(config.store), self._note_feedback, self._stores)
         states, decisions = self._journal.states, self._journal.decisions
         self._processor = Processor(Catalog(), self._executor, ids, LoopClock(loop), metrics, states, decisions)
         self._peers = MetricsPeers(config.metrics_sockets)

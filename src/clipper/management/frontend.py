@@ -1,6 +1,6 @@
 """The management frontend: the process behind ``/admin``, 1338 by default.
 
-Run by ``python -m clipper.management.frontend --store FILE``. It keeps nothing: whatever it has acknowledged is in
+Run by ``python -m clipper.management.frontend --store STORE``. It keeps nothing: whatever it has acknowledged is in
 the store, and query frontends learn of it from there.
 """
 
@@ -30,9 +30,8 @@ from clipper.management.routes_feedback import router as feedback_router
 from clipper.management.routes_selection import router as selection_router
 from clipper.management.turns import Turns
 from clipper.store.base import Store
-from clipper.store.journal import Journal, journal_path
-from clipper.store.sqlite import SqliteStore
-from clipper.store.sqlite_journal import SqliteJournal
+from clipper.store.journal import Journal
+from clipper.store.opening import open_journal, open_store, shown_store
 
 logger: Final = logging.getLogger("clipper.management.frontend")  # also as __main__
 
@@ -91,12 +90,14 @@ def main() -> None:
 def serve(config: Config) -> None:
     """Raises ConfigError or StoreError if the port can't be had or the store not opened."""
     if not config.store:
-        raise ConfigError("no store is given: name its file with --store or CLIPPER_STORE")
+        raise ConfigError("no store is given: name a file or a Redis with --store or CLIPPER_STORE")
     with contextlib.ExitStack() as opened:
-        store = opened.enter_context(contextlib.closing(SqliteStore(config.store)))
-        journal = opened.enter_context(contextlib.closing(SqliteJournal(journal_path(config.store))))
+        store = opened.enter_context(contextlib.closing(open_store(config.store)))
+        journal = opened.enter_context(contextlib.closing(open_journal(config.store)))
         listener = opened.enter_context(bind(config.host, config.management_port))
-        logger.info("listening on http://%s:%d with the store %s", *listener.getsockname()[:2], config.store)
+        logger.info(
+            "listening on http://%s:%d with the store %s", *listener.getsockname()[:2], shown_store(config.store)
+        )
         app = create_app(store, journal, body_limit=config.body_limit, body_timeout=config.content_timeout)
         uvicorn.Server(_settings(app, config)).run(sockets=[listener])
 

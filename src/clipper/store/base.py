@@ -1,4 +1,4 @@
-"""What the servers ask of a store. SQLite is the embedded implementation."""
+"""What the servers ask of a store. SQLite is the embedded implementation, Redis that for several machines."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ class Store(Protocol):
     """Durable state shared by the frontends of one cluster.
 
     Every method may block on I/O and raises ``StoreError`` when the store can't be reached or written (its cause
-    names the file and what to do, e.g. for a full disk); nothing on the data path calls one. An instance belongs to
-    one thread at a time.
+    names the file or the server and what to do, e.g. for a full disk); nothing on the data path calls one. An
+    instance belongs to one thread at a time.
     """
 
     def read(self) -> Registry:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
+from msgspec.structs import replace
 
 from clipper.types import ModelVersion
 
@@ -101,6 +102,28 @@ class Entry(NamedTuple):
 
     position: int
     feedback: Feedback
+
+
+_read_feedback = msgspec.msgpack.Decoder(Feedback).decode
+
+
+def keep_feedback(feedback: Feedback) -> bytes:
+    """As it is kept, for ``open_entry``: without its user, who is kept beside it, where he can be forgotten."""
+    if feedback.decision.user:
+        feedback = replace(feedback, decision=replace(feedback.decision, user=""))
+    return msgspec.msgpack.encode(feedback)
+
+
+def open_entry(position: int, user: str, record: bytes) -> Entry:
+    feedback = _read_feedback(record)
+    if user:
+        feedback = replace(feedback, decision=replace(feedback.decision, user=user))
+    return Entry(position, feedback)
+
+
+def without_user(decision: DecisionRecord, app: str, user: str) -> DecisionRecord:
+    """The decision, nameless if it is about this user of the application."""
+    return replace(decision, user="") if (decision.app, decision.user) == (app, user) else decision
 
 
 class StateKey(NamedTuple):

@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 import msgspec
-from msgspec.structs import replace
 
 from clipper.store.journal import (
     DECISION_SECONDS,
@@ -20,7 +19,10 @@ from clipper.store.journal import (
     KeptDecision,
     StateKey,
     StoredState,
+    keep_feedback,
+    open_entry,
     order_to_forget,
+    without_user,
 )
 from clipper.store.sqlite_file import Schema, SqliteFile
 
@@ -45,7 +47,6 @@ TIDY_EVERY: Final = 100
 
 _encode: Final = msgspec.msgpack.encode
 _NOTHING: Final = _encode(None)
-_read_feedback: Final = msgspec.msgpack.Decoder(Feedback).decode
 _read_decisions: Final = msgspec.msgpack.Decoder(list[DecisionRecord]).decode
 
 
@@ -75,14 +76,14 @@ class SqliteJournal:
 
     def _insert(self, feedback: Feedback) -> bool:
         decision = feedback.decision
-        values = (decision.query_id, decision.app, decision.user, _encode(_nameless(feedback)))
+        values = (decision.query_id, decision.app, decision.user, keep_feedback(feedback))
         query = "INSERT OR IGNORE INTO feedback (query_id, app, user, record) VALUES (?, ?, ?, ?)"
         return self._file.execute(query, values).rowcount == 1
 
     def read(self, after: int, limit: int) -> list[Entry]:
         query = "SELECT position, user, record FROM feedback WHERE position > ? ORDER BY position LIMIT ?"
         with self._file.explained():
-            return [_entry(*row) for row in self._file.rows(query, (after, limit))]
+            return [open_entry(*row) for row in self._file.rows(query, (after, limit))]
 
     def export(self, app: str, after: int, limit: int) -> list[Entry]:
         query = (
@@ -90,7 +91,7 @@ class SqliteJournal:
             "ORDER BY position LIMIT ?"
         )
         with self._file.explained():
-            return [_entry(*row) for row in self._file.rows(query, (app, after, limit))]
+            return [open_entry(*row) for row in self._file.rows(query, (app, after, limit))]
 
     def changed(self) -> bool:
         with self._file.explained():
@@ -125,7 +126,7 @@ class SqliteJournal:
         query = "SELECT position, user, record FROM feedback WHERE query_id = ?"
         with self._file.explained():
             for row in self._file.rows(query, (query_id,)):
-                return _entry(*row).feedback.decision
+                return open_entry(*row).feedback.decision
         return None
 
     def _drop_old_decisions(self) -> None:
@@ -197,7 +198,7 @@ class SqliteJournal:
         with self._file.transaction("IMMEDIATE"):
             query = "SELECT first, records FROM decisions WHERE instr(records, ?) > 0"
             for first, records in self._file.rows(query, (user.encode(errors="surrogatepass"),)):
-                kept = [_without(each, app, user) for each in _read_decisions(records)]
+                kept = [without_user(each, app, user) for each in _read_decisions(records)]
                 self._file.execute("UPDATE decisions SET records = ? WHERE first = ?", (_encode(kept), first))
         self._recalled = {}
         self._file.empty_log()
@@ -221,21 +222,3 @@ class SqliteJournal:
     def _is_time_to_tidy(self) -> bool:
         self._writes += 1
         return self._writes % TIDY_EVERY == 0
-
-
-def _without(decision: DecisionRecord, app: str, user: str) -> DecisionRecord:
-    return replace(decision, user="") if (decision.app, decision.user) == (app, user) else decision
-
-
-def _nameless(feedback: Feedback) -> Feedback:
-    """Users stand in a column of their own, where they can be forgotten."""
-    if not feedback.decision.user:
-        return feedback
-    return replace(feedback, decision=replace(feedback.decision, user=""))
-
-
-def _entry(position: int, user: str, record: Any) -> Entry:
-    feedback = _read_feedback(record)
-    if user:
-        feedback = replace(feedback, decision=replace(feedback.decision, user=user))
-    return Entry(position, feedback)

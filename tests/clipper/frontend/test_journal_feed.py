@@ -210,6 +210,24 @@ def test_a_journal_that_fails_is_told_and_comes_back(path, monkeypatch, caplog):
     assert "the journal of feedback: it is back" in caplog.text
 
 
+def test_a_journal_that_goes_away_after_the_writing_leaves_nobody_waiting(path, monkeypatch):
+    async def play():
+        frontend = Frontend(path)
+        read = SqliteJournal.read
+
+        def fail(self, after, limit):
+            raise StoreError("gone")
+
+        monkeypatch.setattr(SqliteJournal, "read", fail)
+        assert await frontend.accept(entry(1)) == [True]
+        frontend.learned.clear()
+        monkeypatch.setattr(SqliteJournal, "read", read)
+        await asyncio.wait_for(frontend.learned.wait(), 10)  # nobody wrote again
+        await frontend.stop()
+
+    run(play())
+
+
 def test_a_read_that_fails_answers_whoever_waits(path, monkeypatch):
     async def play():
         frontend = Frontend(path)

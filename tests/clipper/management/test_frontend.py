@@ -68,7 +68,7 @@ def test_a_port_in_use_is_told(tmp_path):
 
 
 def test_bad_settings_are_told(tmp_path):
-    assert "no store is given: name its file with --store or CLIPPER_STORE" in fails_to_start()
+    assert "no store is given: name a file or a Redis with --store or CLIPPER_STORE" in fails_to_start()
     assert "CLIPPER_MANAGEMENT_PORT='x' is not int" in fails_to_start(CLIPPER_MANAGEMENT_PORT="x")
     assert "is missing: make it, or give another file" in fails_to_start("--store", tmp_path / "no" / "s")
 

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import subprocess
-import sys
-from contextlib import closing
 
 import pytest
 
-from clipper.store import sqlite_journal
 from clipper.store.journal import DECISION_SECONDS, DecisionRecord, Feedback, StateKey, StoredState, keep_decision
-from clipper.store.sqlite_journal import SqliteJournal
 from clipper.types import ModelVersion
 from tests.clipper.store.conftest import Clock
 
@@ -44,21 +40,8 @@ def feedback(query_id, **of_decision):
 
 
 @pytest.fixture
-def path(tmp_path):
-    return tmp_path / "journal.sqlite"
-
-
-@pytest.fixture
-def open_journal(path, clock):
-    opened = []
-
-    def open_one():
-        opened.append(SqliteJournal(path, clock=lambda: clock.now))
-        return opened[-1]
-
-    yield open_one
-    for each in opened:
-        each.close()
+def open_journal(backend):
+    return backend.open_journal
 
 
 def test_feedback_is_read_as_it_was_written_in_its_order(open_journal):
@@ -93,14 +76,14 @@ def test_writing_of_others_is_noticed_and_none_is_lost(open_journal):
     assert len(one.read(0, 1000)) == 199
 
 
-def test_what_was_appended_survives_kill_9(path, open_journal):
+def test_what_was_appended_survives_kill_9(backend, open_journal):
     program = (
         "import os, signal, sys; sys.path.insert(0, '.')\n"
-        "from tests.clipper.store.test_journal import feedback, SqliteJournal\n"
-        f"journal = SqliteJournal({str(path)!r}); journal.append([feedback(n) for n in range(100)])\n"
+        "from tests.clipper.store.test_journal import feedback\n"
+        "journal.append([feedback(n) for n in range(100)])\n"
         "os.kill(os.getpid(), signal.SIGKILL)"
     )
-    subprocess.run([sys.executable, "-c", program], timeout=60, check=False)
+    subprocess.run(backend.journal_command(program), timeout=60, check=False)
     assert len(open_journal().read(0, 1000)) == 100
 
 
@@ -115,9 +98,8 @@ def test_decisions_are_recalled_by_any_frontend_for_an_hour(open_journal, clock:
     assert open_journal().recall(25) is None
 
 
-def test_decisions_take_bounded_room(open_journal, clock: Clock, monkeypatch):
-    monkeypatch.setattr(sqlite_journal, "DECISIONS_KEPT", 50)
-    monkeypatch.setattr(sqlite_journal, "TIDY_EVERY", 1)
+def test_decisions_take_bounded_room(backend, open_journal, clock: Clock):
+    backend.bound(DECISIONS_KEPT=50)
     journal = open_journal()
     for number in range(0, 200, 10):
         clock.advance(1.0)
@@ -126,7 +108,7 @@ def test_decisions_take_bounded_room(open_journal, clock: Clock, monkeypatch):
     assert open_journal().recall(150) is not None
     clock.advance(DECISION_SECONDS + 1)
     journal.remember(kept([decision(1000, at=clock.now)]))
-    assert journal._file.scalar("SELECT count(*) FROM decisions") == 1
+    assert backend.decisions() == 1
 
 
 def test_a_state_gives_way_to_one_that_goes_further(open_journal):
@@ -161,7 +143,7 @@ def test_a_user_is_forgotten(open_journal):
     assert [each.feedback for each in journal.export("digits", 0, 10)] == [feedback(1), feedback(2, user="eve")]
 
 
-def test_the_name_of_a_forgotten_user_is_in_no_file(open_journal, path, clock: Clock):
+def test_the_name_of_a_forgotten_user_is_nowhere(backend, open_journal, clock: Clock):
     journal, frontend = open_journal(), open_journal()
     name = "somebody-with-a-long-name"
     for number in range(50):
@@ -169,13 +151,12 @@ def test_the_name_of_a_forgotten_user_is_in_no_file(open_journal, path, clock: C
         asked = [decision(2 * number + 1, user=name, at=clock.now), decision(2 * number + 2, at=clock.now)]
         frontend.remember(kept(asked))
     frontend.save({StateKey("digits", name): StoredState(3, 50, {})}, 50)
+    assert backend.traces(name.encode()) != []
     journal.forget_user("digits", name)
     assert frontend.recall(41).user == ""
     frontend.save({StateKey("digits", name): StoredState(3, 51, None)}, 51)
     frontend.save({}, 51)
-    files = list(path.parent.glob("journal*"))
-    assert len(files) >= 2
-    assert [each.name for each in files if name.encode() in each.read_bytes()] == []
+    assert backend.traces(name.encode()) == []
     assert len(frontend.read(0, 100)) == 50
 
 
@@ -189,9 +170,8 @@ def test_orders_to_forget_are_not_kept_longer_than_they_are_needed(open_journal)
     assert journal.load([StateKey("digits", "bob")]) == {}
 
 
-def test_old_feedback_goes_once_it_is_learned(open_journal, monkeypatch):
-    monkeypatch.setattr(sqlite_journal, "FEEDBACK_KEPT", 5)
-    monkeypatch.setattr(sqlite_journal, "TIDY_EVERY", 1)
+def test_old_feedback_goes_once_it_is_learned(backend, open_journal):
+    backend.bound(FEEDBACK_KEPT=5)
     journal = open_journal()
     journal.append([feedback(number) for number in range(20)])
     journal.save({}, 8)
@@ -209,12 +189,3 @@ def test_an_application_leaves_nothing(open_journal):
     assert journal.load([StateKey("digits", "")]) == {}
     assert journal.append([feedback(9)]) == [True]
     assert journal.read(0, 10)[-1].position == 3
-
-
-def test_the_registrys_file_is_not_taken_for_a_journal(tmp_path, path):
-    from clipper.errors import StoreError
-    from clipper.store.sqlite import SqliteStore
-
-    SqliteStore(path).close()
-    with pytest.raises(StoreError, match="another program"), closing(SqliteJournal(path)):
-        pass

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from clipper.errors import StoreError
 from clipper.store.sqlite import SCHEMA, SqliteStore
+from clipper.store.sqlite_journal import SqliteJournal
 from clipper.types import Application, Model, Registry
 
 
@@ -210,3 +211,9 @@ def test_a_store_of_an_older_schema_is_upgraded(path):
         assert store.read() == other.read() == replace(filled(0, 1), revision=1)
         store.commit(store.read(), replace(store.read(), shadows={"app0": ("mlp",)}))
         assert other.read().shadows == {"app0": ("mlp",)}
+
+
+def test_the_registrys_file_is_not_taken_for_a_journal(path):
+    SqliteStore(path).close()
+    with pytest.raises(StoreError, match="another program"), closing(SqliteJournal(path)):
+        pass

@@ -1,0 +1,198 @@
+"""The journal of a cluster on a Redis. ``clipper.store.redis_scripts`` has its keys, and what is done with them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import groupby, islice
+from typing import Any, Final
+
+import msgspec
+
+from clipper.store import redis_scripts as scripts
+from clipper.store.journal import (
+    DECISION_SECONDS,
+    DECISIONS_KEPT,
+    FEEDBACK_KEPT,
+    DecisionRecord,
+    Entry,
+    Feedback,
+    KeptDecision,
+    StateKey,
+    StoredState,
+    keep_feedback,
+    open_entry,
+    order_to_forget,
+    without_user,
+)
+from clipper.store.redis_address import RedisAddress
+from clipper.store.redis_server import TIMEOUT_SECONDS, Argument, RedisServer, Script
+
+BUCKET: Final = 4096
+"""Query ids whose decisions are found, and dropped, together."""
+STEP: Final = 1000
+"""What is gone through in one step on the server, which does nothing else meanwhile."""
+MOST_STEPS: Final = 20
+"""So much old feedback goes with one save."""
+
+_encode: Final = msgspec.msgpack.encode
+_read_decisions: Final = msgspec.msgpack.Decoder(list[DecisionRecord]).decode
+
+
+class RedisJournal:
+    """``clipper.store.journal.Journal`` on a Redis.
+
+    ``timeout`` bounds, in seconds, every wait for it; ``clock`` tells the seconds since the epoch.
+    """
+
+    def __init__(
+        self, address: RedisAddress, *, timeout: float = TIMEOUT_SECONDS, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._server = RedisServer(address, timeout)
+        self._clock = clock
+        self._seen = (0, 0)  # the connection, and the last position that was known over it
+        self._highest = 0
+        self._recalled: dict[int, DecisionRecord] = {}
+
+    # -- feedback
+
+    def append(self, feedback: Sequence[Feedback]) -> list[bool]:
+        values: list[Argument] = []
+        for each in feedback:
+            decision = each.decision
+            values += decision.query_id, decision.app, _bytes(decision.user), keep_feedback(each)
+        before, last, new = self._server.run(scripts.APPEND, self._highest, *values)
+        self._highest = int(last)
+        if self._seen == (self._server.connections, int(before)):  # nobody else has written in between
+            self._seen = (self._server.connections, int(last))
+        return [each == 1 for each in new]
+
+    def read(self, after: int, limit: int) -> list[Entry]:
+        return self._entries(scripts.READ, after, limit)
+
+    def export(self, app: str, after: int, limit: int) -> list[Entry]:
+        return self._entries(scripts.EXPORT, app, after, limit)
+
+    def _entries(self, script: Script, *values: Argument) -> list[Entry]:
+        with self._server.explained():
+            entries = list(_entries(self._server.run(script, *values)))
+        # A position that was read is not given again, even if Redis has lost its last second in a power cut.
+        self._highest = max(self._highest, entries[-1].position if entries else 0)
+        return entries
+
+    def changed(self) -> bool:
+        last = int(self._server.ask("HGET", "journal", "position") or 0)
+        before, self._seen = self._seen, (self._server.connections, last)
+        return before != self._seen
+
+    # -- decisions
+
+    def remember(self, decisions: Sequence[KeptDecision]) -> None:
+        oldest = self._clock() - DECISION_SECONDS
+        for bucket, group in groupby(decisions, lambda each: each.query_id // BUCKET):
+            kept = list(group)
+            piece = _piece(kept[0].query_id, kept[-1].query_id, [msgspec.Raw(each.record) for each in kept])
+            bounds = oldest, DECISIONS_KEPT, round(DECISION_SECONDS * 1000)
+            self._server.run(scripts.REMEMBER, bucket, len(kept), kept[-1].at, piece, *bounds)
+
+    def recall(self, query_id: int) -> DecisionRecord | None:
+        found = self._recalled.get(query_id)  # feedback for one of a batch is followed by that for others
+        if found is not None and found.at > self._clock() - DECISION_SECONDS:
+            return found
+        with self._server.explained():
+            pieces, feedback = self._server.run(scripts.RECALL, query_id, query_id // BUCKET)
+            self._recalled = {each.query_id: each for piece in pieces for each in _read_decisions(piece)}
+            given = [each.feedback.decision for each in _entries(feedback)]
+        found = self._recalled.get(query_id)
+        if found is not None and found.at > self._clock() - DECISION_SECONDS:
+            return found
+        return given[0] if given else None
+
+    # -- states
+
+    def load(self, keys: Iterable[StateKey]) -> dict[StateKey, StoredState]:
+        found: dict[StateKey, StoredState] = {}
+        for some in _batches(keys):
+            values = [value for key in some for value in (key.app, _bytes(key.user))]
+            with self._server.explained():
+                stored = zip(some, self._server.run(scripts.LOAD, *values), strict=True)
+                found |= {key: _state(record) for key, record in stored if record is not None}
+        return found
+
+    def save(self, states: Mapping[StateKey, StoredState], checkpoint: int) -> None:
+        batches = list(_batches(states.items())) or [[]]
+        for number, some in enumerate(batches, 1):
+            values: list[Argument] = []
+            for key, each in some:
+                values += key.app, _bytes(key.user), each.epoch, each.position, _encode(each.state)
+                values.append(int(each.state is None))
+            # All of them are kept before the checkpoint says so.
+            self._server.run(scripts.SAVE, checkpoint if number == len(batches) else 0, *values)
+        for _ in range(MOST_STEPS):
+            if self._server.run(scripts.DROP_OLD, FEEDBACK_KEPT, STEP) < STEP:
+                break
+
+    def checkpoint(self) -> int:
+        return int(self._server.ask("HGET", "journal", "checkpoint") or 0)
+
+    # -- the end of things
+
+    def forget_user(self, app: str, user: str) -> None:
+        # The order first: it says which feedback is the forgotten user's, and which is of the same name's new life.
+        position = self._order(user, order_to_forget(app, self._clock()))
+        cursor = b"0"
+        while True:
+            cursor = self._server.run(scripts.UNNAME, cursor, app, _bytes(user), position)
+            if cursor == b"0":
+                break
+        self.forget_decisions(app, user)
+
+    def forget_decisions(self, app: str, user: str) -> None:
+        self._recalled = {}
+        for bucket in self._server.ask("ZRANGE", "kept", 0, -1):
+            found = self._server.run(scripts.NAMING, bucket, _bytes(user))
+            for index, piece in zip(found[::2], found[1::2], strict=True):
+                first, last, records = piece.split(b" ", 2)
+                with self._server.explained():
+                    kept = [without_user(each, app, user) for each in _read_decisions(records)]
+                self._server.run(scripts.REPLACE, bucket, index, piece, _piece(int(first), int(last), kept))
+
+    def forget_models(self, app: str, models: Sequence[str]) -> None:
+        self._order("", order_to_forget(app, self._clock(), models))
+
+    def _order(self, user: str, order: Feedback) -> int:
+        values = order.decision.app, _bytes(user), _encode(order)
+        self._highest = int(self._server.run(scripts.ORDER, self._highest, *values))
+        return self._highest
+
+    def forget_app(self, app: str) -> None:
+        last = int(self._server.ask("HGET", "journal", "position") or 0)
+        while self._server.run(scripts.DROP_APP, app, last, STEP):
+            pass
+
+    def close(self) -> None:
+        self._server.close()
+
+
+def _piece(first: int, last: int, decisions: Sequence[object]) -> bytes:
+    return b"%d %d %b" % (first, last, _encode(decisions))
+
+
+def _state(record: bytes) -> StoredState:
+    epoch, position, state = record.split(b" ", 2)
+    return StoredState(int(epoch), int(position), msgspec.msgpack.decode(state))
+
+
+def _entries(flat: Sequence[bytes]) -> Iterator[Entry]:
+    for position, user, record in zip(flat[::3], flat[1::3], flat[2::3], strict=True):
+        yield open_entry(int(position), user.decode(errors="surrogatepass"), record)
+
+
+def _batches(items: Iterable[Any]) -> Iterator[list[Any]]:
+    rest = iter(items)
+    while some := list(islice(rest, STEP)):
+        yield some
+
+
+def _bytes(user: str) -> bytes:
+    return user.encode(errors="surrogatepass")

@@ -1,0 +1,188 @@
+"""Frontends that share a Redis: one cluster, whichever is asked, whichever of them or Redis itself is killed."""
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
+
+import psutil
+import pytest
+
+from clipper.store.opening import open_journal
+from tests.clipper_admin.managers.polling import eventually
+from tests.integration.load import Load
+from tests.integration.processes import is_ready
+from tests.integration.redis_cluster import RedisCluster
+from tests.integration.rest import ask, metrics, outputs, post, refusal
+
+pytestmark = pytest.mark.cluster
+
+_values = count(1_000_000)
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    cluster = RedisCluster(tmp_path_factory.mktemp("redis-cluster"))
+    yield cluster
+    cluster.close()
+
+
+@pytest.fixture
+def app(cluster, unique):
+    return cluster.serve(unique)
+
+
+def query(address, app):
+    """A query that nobody asked before: its id, and the label it should have."""
+    value = float(next(_values))
+    answer = ask(address, app, [value])
+    assert not answer["default"]
+    return answer["query_id"], value
+
+
+def feed(address, app, query_id, label):
+    return post(address, f"/{app}/update", {"query_id": query_id, "label": label})
+
+
+def feed_until_taken(address, app, query_id, label):
+    """As an application does that must not lose it: refused feedback is sent again. How often that was."""
+    deadline = time.monotonic() + 60
+    for refused in count():
+        answer = feed(address, app, query_id, label)
+        if answer.status == 200:
+            return refused
+        assert answer.status == 503, answer
+        assert time.monotonic() < deadline, answer
+        time.sleep(0.05)  # as an application waits, to be kind; nothing depends on it
+
+
+def feedbacks(cluster, app):
+    return cluster.admin("get_selection_state", app_name=app).json()["feedbacks"]
+
+
+def test_both_frontends_answer_and_either_takes_feedback(cluster, app):
+    one, other = cluster.addresses
+    for first, second in ((one, other), (other, one)):
+        query_id, value = query(first, app)
+        assert feed(second, app, query_id, value).json() == {
+            "accepted": True,
+            "query_id": query_id,
+            "losses": {"m:1": 0.0},
+        }
+        assert feed(first, app, query_id, value).json() == {"accepted": False, "duplicate": True}
+    assert feedbacks(cluster, app) == 2
+
+
+def test_no_update_is_lost_when_both_learn_at_once(cluster, app):
+    def one(number):
+        query_id, value = query(cluster.addresses[number % 2], app)
+        return feed(cluster.addresses[number // 2 % 2], app, query_id, value).json()["accepted"]
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(one, range(300)))
+    assert feedbacks(cluster, app) == 300
+    for address in cluster.addresses:
+        eventually(lambda address=address: metrics(address)("clipper_policy_weight", app=app, model="m") == 1)
+
+
+def test_what_is_registered_is_there_at_once(cluster, unique):
+    cluster.admin("add_app", name=unique, input_type="d", default_output="d", latency_slo_micros=10)
+    for address in cluster.addresses:
+        assert post(address, f"/{unique}/predict", {"input_batch": []}).status == 200
+
+
+@pytest.mark.heavy
+def test_redis_is_killed_under_load_and_nothing_acknowledged_is_lost(cluster, app):
+    """No answer is missing or a default because of it; feedback is refused meanwhile, and counts once in the end."""
+    stop = threading.Event()
+    given = []
+
+    def keep_feeding(number):
+        while not stop.is_set():
+            query_id, value = query(cluster.addresses[number % 2], app)
+            # The one that answered: decisions of the time without Redis are known to it alone.
+            refused = feed_until_taken(cluster.addresses[number % 2], app, query_id, value)
+            given.append((query_id, refused))
+
+    with (
+        Load(cluster.addresses[0], app) as one,
+        Load(cluster.addresses[1], app) as other,
+        ThreadPoolExecutor(4) as pool,
+    ):
+        feeding = [pool.submit(keep_feeding, number) for number in range(4)]
+        eventually(lambda: len(given) > 100)
+        query_id, value = query(cluster.addresses[0], app)
+        cluster.redis.kill()
+        for address in cluster.addresses:
+            eventually(lambda address=address: cluster.store(address) == "unreachable")
+            assert metrics(address)("clipper_store_up") == 0
+            cause = refusal(feed(address, app, query_id, value), 503)
+            assert f"the Redis redis://127.0.0.1:{cluster.redis.port}/0?cluster=integration" in cause
+        assert "can't be reached" in refusal(
+            post(cluster.admin_address, "/admin/get_all_models", {"verbose": False}), 500
+        )
+        answered = len(one.answers), len(other.answers)
+        eventually(lambda: len(one.answers) > answered[0] + 100 and len(other.answers) > answered[1] + 100)
+        cluster.redis.start()
+        for address in cluster.addresses:
+            eventually(lambda address=address: cluster.store(address) == "reachable")
+        fed = len(given)
+        eventually(lambda: len(given) > fed + 100)
+        stop.set()
+        for each in feeding:
+            each.result(30)
+    assert len(one.outputs()) + len(other.outputs()) > 400
+    one.check(), other.check()
+    assert sum(refused for _, refused in given) > 0
+    feed_until_taken(cluster.addresses[0], app, query_id, value)
+    # The management frontend notices with its first request that its idle connection broke, and says so once.
+    eventually(lambda: post(cluster.admin_address, "/admin/get_selection_state", {"app_name": app}).status == 200)
+    assert feedbacks(cluster, app) == len(given) + 1
+    journal = open_journal(cluster.redis.address("integration"))
+    kept = [each.feedback.decision.query_id for each in journal.export(app, 0, 1_000_000)]
+    journal.close()
+    assert sorted(kept) == sorted([query_id, *(each for each, _ in given)])
+    for number in range(2):
+        assert cluster.log(f"frontend-{number}").count("the store is out of reach") == 1, "and is not told every time"
+
+
+@pytest.mark.heavy
+def test_a_frontend_is_killed_and_the_other_fails_nobody(cluster, app):
+    taken = [query(cluster.addresses[1], app) for _ in range(20)]
+    for each in taken[:10]:
+        assert feed(cluster.addresses[1], app, *each).json()["accepted"]
+    with Load(cluster.addresses[0], app) as load, Load(cluster.addresses[1], app) as other:
+        eventually(lambda: len(load.answers) > 100 and len(other.answers) > 100)
+        cluster.process("frontend-1").kill()
+        cluster.process("frontend-1").wait(20)
+        answered = len(load.answers)
+        eventually(lambda: len(load.answers) > answered + 200)
+        cluster.start_frontend(1)
+        eventually(lambda: is_ready(cluster.addresses[1]))
+        answered = len(other.answers)
+        eventually(lambda: len(other.answers) > answered + 100)
+    assert len(load.outputs()) > 300, "each was answered, with the model's output"
+    load.check(), other.check()
+    assert all(each.status in (0, 200) for each in other.asked)
+    assert outputs([ask(cluster.addresses[1], app, [5.0])]) == [5.0]
+    for each in taken[:10]:
+        assert feed(cluster.addresses[0], app, *each).json() == {"accepted": False, "duplicate": True}
+    assert feedbacks(cluster, app) == 10
+
+
+@pytest.mark.heavy
+def test_idle_frontends_cost_nothing(cluster, app):
+    """As ``test_idle_costs_nothing`` has it for SQLite: less than 1 % of a core, and Redis as well."""
+    processes = {
+        each: psutil.Process(cluster.process(each).pid) for each in ("frontend-0", "frontend-1", "management")
+    }
+    processes["redis"] = psutil.Process(cluster.redis.pid)
+
+    def spent():
+        return {name: sum(each.cpu_times()[:2]) for name, each in processes.items()}
+
+    time.sleep(2)  # the last states of other tests are saved
+    seconds, before = 5.0, spent()
+    time.sleep(seconds)  # nothing is raced: this is the time measured
+    used = {name: now - before[name] for name, now in spent().items()}
+    assert all(each <= 0.01 * seconds + 0.02 for each in used.values()), used
