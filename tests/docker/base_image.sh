@@ -4,7 +4,6 @@
 # What is there in the same recipe is not made again. Needs root for debootstrap, and an engine that runs.
 set -euo pipefail
 cd "$(dirname "$0")"
-SELF=$PWD/$(basename "$0")
 
 SUITE=bookworm
 BASE=clipper-test-base:$SUITE
@@ -12,8 +11,8 @@ PACKAGES=python3,python3-pip,python3-venv,ca-certificates
 CACHE=${CLIPPER_TEST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/clipper-test}
 LABEL=ai.clipper.test.recipe
 
-recipe_of() { # of the files given, and of this one
-    cat "$SELF" "$@" | sha256sum | cut -c 1-16
+recipe_of() { # of the base image, and of what the files given add
+    { echo "$SUITE $PACKAGES" && declare -f make_tarball && cat /dev/null "$@"; } | sha256sum | cut -c 1-16
 }
 
 is_made() { # IMAGE RECIPE
@@ -65,8 +64,12 @@ make_service() { # NAME: from $NAME.Dockerfile, with the network of this machine
     if is_made "$image" "$recipe"; then
         return
     fi
-    timeout 600 docker build --quiet --network host --build-arg "BASE_IMAGE=$BASE" --label "$LABEL=$recipe" \
-        --tag "$image" --tag "clipper-test-$1:latest" - <"$1.Dockerfile" >/dev/null
+    if ! timeout 600 docker build --network host --build-arg "BASE_IMAGE=$BASE" --label "$LABEL=$recipe" \
+        --tag "$image" --tag "clipper-test-$1:latest" - <"$1.Dockerfile" >"$CACHE/$1.log" 2>&1; then
+        echo "$image can't be built; the end of $CACHE/$1.log:" >&2
+        tail -n 15 "$CACHE/$1.log" >&2
+        return 1
+    fi
     echo "Made $image"
 }
 

@@ -3,6 +3,7 @@ ARG BASE_IMAGE
 FROM ${BASE_IMAGE}
 RUN apt-get update -qq \
     && apt-get install -y -qq --no-install-recommends prometheus \
+    && apt-get clean \
     && rm -rf /var/lib/apt/lists/* \
     && mkdir -p /prometheus /etc/prometheus && chown nobody:nogroup /prometheus
 USER nobody
