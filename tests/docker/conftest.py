@@ -31,7 +31,9 @@ def run():
     docker("volume", "create", mark)
 
     def run(image, *command, flags=()):
-        container = Container(docker("run", "--detach", "--network", mark, *flags, image, *command))
+        container = Container(
+            docker("run", "--detach", "--health-interval=500ms", "--network", mark, *flags, image, *command)
+        )
         started.append(container.id)
         return container
 

@@ -105,7 +105,7 @@ def test_health_is_asked_on_the_port_that_the_flags_name(start_server):
 
 
 def test_a_server_that_hangs_is_unhealthy(start_server):
-    flags = ["--init", "--health-start-period=0s", "--health-interval=500ms"]
+    flags = ["--init", "--health-start-period=1s"]
     server = start_server("query", port=1337, flags=flags)
     server.await_health()
     server.run("sh", "-c", "kill -STOP $(cat /proc/1/task/1/children)")
@@ -162,7 +162,7 @@ def test_without_a_frontend_a_model_is_not_healthy(run, tmp_path):
     (tmp_path / "func.pkl").write_bytes(cloudpickle.dumps(feature_sum()))
     tmp_path.chmod(0o755)
     environment = ["--env=CLIPPER_MODEL_NAME=m", "--env=CLIPPER_MODEL_VERSION=1", "--env=CLIPPER_IP=127.0.0.1"]
-    flags = ["--health-start-period=0s", "--health-interval=500ms", f"--volume={tmp_path}:/model:ro", *environment]
+    flags = ["--health-start-period=1s", f"--volume={tmp_path}:/model:ro", *environment]
     run(CLOSURE_IMAGE, flags=flags).await_health("unhealthy")
 
 
