@@ -9,10 +9,12 @@ SUITE=bookworm
 BASE=clipper-test-base:$SUITE
 PACKAGES=python3,python3-pip,python3-venv,ca-certificates
 CACHE=${CLIPPER_TEST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/clipper-test}
+# What this machine trusts, a proxy's certificate perhaps: pip in a container of it reaches what pip here does.
+CERTIFICATES=/etc/ssl/certs/ca-certificates.crt
 LABEL=ai.clipper.test.recipe
 
 recipe_of() { # of the base image, and of what the files given add
-    { echo "$SUITE $PACKAGES" && declare -f make_tarball && cat /dev/null "$@"; } | sha256sum | cut -c 1-16
+    { echo "$SUITE $PACKAGES" && declare -f make_tarball && cat "$CERTIFICATES" "$@"; } | sha256sum | cut -c 1-16
 }
 
 is_made() { # IMAGE RECIPE
@@ -37,6 +39,7 @@ make_tarball() { # FILE: a file of that name is complete
     rm -rf "$root"/var/cache/apt/*.bin "$root"/var/cache/apt/archives/*.deb "$root"/var/lib/apt/lists/* \
         "$root"/var/log/*.log "$root"/usr/share/{doc,man,locale,info}/*
     mkdir -p "$root/var/cache/apt/archives/partial"
+    cp "$CERTIFICATES" "$root$CERTIFICATES"
     tar --numeric-owner -C "$root" -cf "$1.part" .
     mv "$1.part" "$1"
     rm -rf "$root"

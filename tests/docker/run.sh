@@ -19,6 +19,7 @@ install_missing() {
     local packages=()
     "$BIN/python" -m tests.docker.engine status >/dev/null || command -v dockerd >/dev/null || packages+=(docker.io)
     command -v docker >/dev/null || packages+=(docker.io)
+    command -v docker-compose >/dev/null || packages+=(docker-compose)
     command -v debootstrap >/dev/null || packages+=(debootstrap)
     command -v redis-server >/dev/null || packages+=(redis-server)
     command -v prometheus >/dev/null || packages+=(prometheus)
