@@ -10,6 +10,7 @@ import argparse
 import hashlib
 import json
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -20,8 +21,8 @@ HERE = Path(__file__).resolve().parent
 SOURCE = HERE.parent
 WORK = SOURCE / "build" / "images"
 BUILD_SECONDS = 1800
-TRIED = {"torch>=2.6": "torch==2.13.0"}
-"""Requirements of pyproject.toml that are met by the version that was tried, as the latest is much larger."""
+TRIED = {"torch": "torch==2.13.0"}
+"""Packages that are taken in the version that was tried, whatever pyproject.toml allows: others are much larger."""
 STEMS = {"closure": "python{}-closure-container", "torch": "pytorch{}-container", "tensorflow": "tf{}-container"}
 """Names of images that are not simply the framework's, from the original Clipper."""
 ALIASES = {"pytorch": "torch", "python": "closure", "tf": "tensorflow"}
@@ -67,11 +68,15 @@ def _frameworks(names: str, extras: dict[str, list[str]]) -> dict[str, list[str]
     for name in wanted:
         if name not in known:
             raise BuildError(f"No framework is called {name!r}: choose from {', '.join(sorted(known))}")
-    return {name: [TRIED.get(need, need) for need in known[name]] for name in wanted}
+    return {name: [TRIED.get(_package(need), need) for need in known[name]] for name in wanted}
 
 
 def _is_framework(name: str, needs: list[str]) -> bool:
     return name not in ("examples", "parquet", "redis") and not any("clipper-serving[" in need for need in needs)
+
+
+def _package(requirement: str) -> str:
+    return re.split(r"[^\w.-]", requirement, maxsplit=1)[0]
 
 
 def _check_python(base_image: str) -> None:

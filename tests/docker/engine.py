@@ -81,9 +81,10 @@ def start() -> str:
             [program, *_flags()], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
         )
     if not _wait(lambda: answers() or process.poll() is not None, START_SECONDS) or not answers():
-        problem = f"ended with status {process.poll()}" if process.poll() is not None else "did not answer"
+        ended = process.poll()
+        problem = f"did not answer within {START_SECONDS} s" if ended is None else f"ended with status {ended}"
         process.terminate()
-        raise EngineError(f"dockerd {problem} within {START_SECONDS} s; the end of {_log_file()}:\n{_log_tail()}")
+        raise EngineError(f"dockerd {problem}; the end of {_log_file()}:\n{_log_tail()}")
     return status()
 
 
