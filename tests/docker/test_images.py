@@ -38,7 +38,7 @@ def serve(run, query, management, tmp_path):
     """A replica of a function, in an image of its own as models are; healthy, and linked to an application."""
     built = []
 
-    def serve(name, function):
+    def serve(name, function, frontend=query, alias="query"):
         tag = f"clipper-test-{name}:1"
         directory = tmp_path / name
         directory.mkdir()
@@ -48,11 +48,11 @@ def serve(run, query, management, tmp_path):
         docker("build", "--quiet", "--tag", tag, tmp_path)
         built.append(tag)
         add_app(management, name, name)
-        environment = {"CLIPPER_MODEL_NAME": name, "CLIPPER_MODEL_VERSION": "1", "CLIPPER_IP": "query"}
+        environment = {"CLIPPER_MODEL_NAME": name, "CLIPPER_MODEL_VERSION": "1", "CLIPPER_IP": alias}
         replica = run(tag, flags=[f"--env={key}={value}" for key, value in environment.items()])
         replica.await_health()
         probe = {"input_batch": []}  # asks the model nothing
-        eventually(lambda: post(query.address(1337), f"/{name}/predict", probe).status == 200)
+        eventually(lambda: post(frontend.address(1337), f"/{name}/predict", probe).status == 200)
         return replica
 
     yield serve
@@ -155,6 +155,17 @@ def test_a_model_that_leaves_answers_what_it_was_asked(serve, query):
         answer = pool.submit(ask, query.address(1337), "slow-leaving", [1.0])
         eventually(lambda: "asked" in replica.logs())
         assert replica.stop() == 0
+        assert answer.result(timeout=30)["output"] == 7
+
+
+def test_a_query_frontend_that_ends_answers_what_it_was_asked(serve, start_server):
+    frontend = start_server("query", "--frontend=frontend-1", port=1337, name="ending")
+    frontend.await_health()
+    replica = serve("slow-ending", slow(2), frontend, "ending")
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(ask, frontend.address(1337), "slow-ending", [1.0])
+        eventually(lambda: "asked" in replica.logs())
+        assert frontend.stop() == 0
         assert answer.result(timeout=30)["output"] == 7
 
 
