@@ -1,0 +1,1 @@
+"""Clipper's images and its Docker manager, on a real engine: ``make test-docker``."""
