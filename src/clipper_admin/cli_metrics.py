@@ -12,7 +12,9 @@ from clipper_admin.prometheus import DEFAULT_INTERVAL, grafana_dashboard, promet
 
 
 def add_to(app: typer.Typer) -> None:
-    add_command(app, "prometheus", prometheus, "clipper prometheus > prometheus.yml", "clipper prometheus --interval 15")
+    add_command(
+        app, "prometheus", prometheus, "clipper prometheus > prometheus.yml", "clipper prometheus --interval 15"
+    )
     add_command(app, "grafana", grafana, "clipper grafana > clipper.json")
 
 

@@ -1,4 +1,4 @@
-"""What Prometheus and Grafana are told, as texts; ``tests/integration/test_prometheus.py`` has the real one read it."""
+"""What Prometheus and Grafana are told, as texts. ``tests/integration`` has a real Prometheus read them."""
 
 import json
 
