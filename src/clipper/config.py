@@ -26,6 +26,7 @@ class Config:
     rpc_port: int = setting(7000, "TCP port that model containers connect to")
     rpc_socket: str = setting("", "Unix socket that containers here connect to")
     metrics_sockets: str = setting("", "this frontend's and its peers' metrics sockets")
+    metrics_address: str = setting("", "host:port where Prometheus reaches this frontend, if not at the bound one")
     frontend: str = setting("frontend-0", "name of this query frontend")
     cache_bytes: int = setting(33_554_432, "size of the prediction cache; 0 is off")
     queue_limit: int = setting(65_536, "most queries that wait for one model")

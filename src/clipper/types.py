@@ -64,13 +64,17 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Replica(msgspec.Struct, frozen=True, kw_only=True):
-    """One model container as one query frontend sees it."""
+    """One model container as one query frontend sees it.
+
+    ``metrics_address`` is the ``host:port`` of its own metrics; empty if it has none.
+    """
 
     model_name: str
     model_version: str
     replica_id: int
     input_type: str
     frontend: str
+    metrics_address: str = ""
 
 
 class Registry(msgspec.Struct, frozen=True, kw_only=True):

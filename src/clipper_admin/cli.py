@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from clipper_admin import cli_applications, cli_cluster, cli_models, cli_replay, cli_selection
+from clipper_admin import cli_applications, cli_cluster, cli_metrics, cli_models, cli_replay, cli_selection
 from clipper_admin.version import __version__
 
 app = typer.Typer(
@@ -34,7 +34,7 @@ def _options(
     """The options before any command."""
 
 
-for commands in (cli_cluster, cli_applications, cli_models, cli_selection, cli_replay):
+for commands in (cli_cluster, cli_applications, cli_models, cli_selection, cli_replay, cli_metrics):
     commands.add_to(app)
 
 

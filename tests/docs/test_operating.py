@@ -11,6 +11,8 @@ import pytest
 import requests
 
 from clipper.config import Config
+from clipper.container.batch_metrics import BatchMetrics
+from clipper.container.metrics import REGISTRY
 from clipper.frontend.exposition import to_prometheus
 from clipper.metrics import Metrics
 from clipper_admin import ClipperConnection, LocalContainerManager
@@ -71,6 +73,19 @@ def test_every_metric_is_listed():
     shown = dict(re.findall(r"^# TYPE (\w+) (\w+)$", to_prometheus(metrics.snapshot()).decode(), re.MULTILINE))
     listed = {name.strip("`"): "gauge" if kind == "info" else kind for name, kind, _ in rows("Health and metrics")}
     assert listed == shown
+
+
+def test_every_metric_of_a_container_is_listed():
+    shown = re.findall(r"^# TYPE (\w+) (\w+)$", BatchMetrics().render({}), re.MULTILINE)
+    assert [(name.strip("`"), kind) for name, kind, _ in rows("Metrics of model containers")] == shown
+
+
+def test_a_model_adds_metrics_as_shown():
+    (shown,) = blocks(section(PAGE, "Metrics of model containers"))
+    names = {}
+    exec(shown.text, names)
+    assert names["predict"](["a b", "c"]) == ["0", "0"]
+    assert "words_sum 3\n" in REGISTRY.render()
 
 
 @pytest.fixture

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import sys
 import time
+from operator import itemgetter
 from typing import Final, NoReturn
 
+from clipper.container.batch_metrics import BatchMetrics
 from clipper.container.inputs import Inputs
 from clipper.container.load import Function
 from clipper.container.log import TracebackLog, format_traceback, log
@@ -16,6 +18,7 @@ from clipper.rpc.wire import MAX_OUTCOMES, Frame, InputType, Outcome, encode_out
 _DEFAULT_BUDGET: Final = 1.0
 _MAX_OUTPUTS: Final = MAX_OUTCOMES // 2  # leaves more than enough for their lengths
 _MAX_ERROR_TEXT: Final = 2000
+_IS_OK: Final = itemgetter(0)
 
 
 class Model:
@@ -25,17 +28,24 @@ class Model:
         self._function = function
         self._input_type = input_type
         self._tracebacks = TracebackLog()
+        self.metrics = BatchMetrics()
 
-    def answer(self, frame: Frame) -> bytes:
-        """The OUTCOMES message for a BATCH. WireError if the batch is malformed; KeyboardInterrupt passes."""
+    def answer(self, frame: Frame, received_in: float = 0.0) -> bytes:
+        """The OUTCOMES message for a BATCH that took ``received_in`` seconds to arrive.
+
+        WireError if the batch is malformed; KeyboardInterrupt passes.
+        """
         began = time.monotonic()
-        inputs = Inputs(frame, self._input_type)
-        outcomes = Attempt(self._function, inputs, frame, self._tracebacks).outcomes() if frame.items else []
+        attempt = Attempt(self._function, Inputs(frame, self._input_type), frame, self._tracebacks)
+        outcomes = attempt.outcomes() if frame.items else []
         size = sum(len(data) for _, data in outcomes)
         if size > _MAX_OUTPUTS:
             text = f"the outputs of this batch take {size} bytes, over the limit of {_MAX_OUTPUTS}: return less"
             outcomes = [failure(text)] * len(outcomes)
-        return encode_outcomes(frame.batch_id, outcomes, int((time.monotonic() - began) * 1e6))
+        worked = time.monotonic() - began
+        self.metrics.record(frame.items, received_in, attempt.parsing, worked - attempt.parsing, received_in + worked)
+        self.metrics.errors += len(outcomes) - sum(map(_IS_OK, outcomes))
+        return encode_outcomes(frame.batch_id, outcomes, int(worked * 1e6))
 
 
 class Attempt:
@@ -52,6 +62,8 @@ class Attempt:
         self._original = bytes(frame.payload) if len(inputs) > 1 else b""
         self._give_up = time.monotonic() + (frame.budget_micros / 1e6 or _DEFAULT_BUDGET)
         self._tracebacks = tracebacks
+        self.parsing = 0.0
+        """Seconds in which inputs were made of the message."""
 
     def outcomes(self) -> list[Outcome]:
         return self._predict(0, len(self._inputs))
@@ -74,7 +86,9 @@ class Attempt:
 
     def _call(self, first: int, end: int) -> object:
         """What the function returns. A child that it forked comes back here, too, and ends: the answer is ours."""
+        began = time.monotonic()
         inputs, process = self._inputs.part(first, end), os.getpid()
+        self.parsing += time.monotonic() - began
         try:
             return self._function(inputs)
         finally:

@@ -40,6 +40,9 @@ class Connection:
         self.endpoint = endpoint
         self.phase = Phase.WAITING
         self.deadline: float | None = now
+        self.receiving_since = now
+        """When the first bytes of the last message were there."""
+        self._partial = False
         self._hello = hello
         self._selector = selector
         self._socket: socket.socket | None = None
@@ -127,6 +130,7 @@ class Connection:
 
     def _connect(self, now: float) -> None:
         self._reader = FrameReader()
+        self._partial = False
         try:
             self._socket = _new_socket(self.endpoint.family)
             refusal = self._socket.connect_ex(self.endpoint.target)
@@ -179,6 +183,8 @@ class Connection:
         self._interest = events
 
     def _receive(self, now: float) -> Frame | None:
+        if not self._partial:
+            self.receiving_since = now
         while self._socket is not None:
             try:
                 received = self._socket.recv_into(self._reader.buffer())
@@ -187,6 +193,7 @@ class Connection:
             if not received:
                 raise ConnectionResetError(errno.ECONNRESET, "the frontend closed the connection")
             frame = self._reader.advance(received)
+            self._partial = frame is None
             if frame is not None:
                 return self._take(frame, now)
         return None

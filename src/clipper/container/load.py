@@ -19,6 +19,7 @@ Function = Callable[..., object]
 _PACKAGES: Final = {
     "cv2": "opencv-python-headless",
     "PIL": "pillow",
+    "clipper_admin": "clipper-serving",
     "skimage": "scikit-image",
     "sklearn": "scikit-learn",
     "yaml": "pyyaml",

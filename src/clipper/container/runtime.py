@@ -58,14 +58,14 @@ class Runtime:
             if isinstance(key.data, Connection):
                 batch = key.data.ready(mask, time.monotonic())
                 if batch is not None:
-                    self._answer(key.data, batch)
+                    self._answer(key.data, batch, time.monotonic() - key.data.receiving_since)
             else:
                 self._wakes.recv(64)
         self._frontends.tick(time.monotonic())
 
-    def _answer(self, connection: Connection, batch: Frame) -> None:
+    def _answer(self, connection: Connection, batch: Frame, received_in: float) -> None:
         try:
-            outcomes = self._model.answer(batch)
+            outcomes = self._model.answer(batch, received_in)
         except WireError as error:
             connection.fail(str(error), time.monotonic())
         else:

@@ -21,7 +21,10 @@ class SettingsError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """``model_path`` is the directory with ``func.pkl``; ``addresses`` lead to every query frontend."""
+    """``model_path`` is the directory with ``func.pkl``; ``addresses`` lead to every query frontend.
+
+    ``metrics`` is where Prometheus is served (port 0: any free one), None if it is not.
+    """
 
     model_name: str
     model_version: str
@@ -29,6 +32,7 @@ class Settings:
     input_type: InputType
     replica_id: int | None
     addresses: tuple[Address, ...]
+    metrics: Address | None = None
 
 
 def read_settings(environ: Mapping[str, str]) -> Settings:
@@ -40,6 +44,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         input_type=_input_type(environ.get("CLIPPER_INPUT_TYPE") or "doubles"),
         replica_id=_replica_id(environ.get("CLIPPER_REPLICA_ID")),
         addresses=_addresses(environ),
+        metrics=_metrics(environ.get("CLIPPER_METRICS_ADDRESS", "").strip()),
     )
 
 
@@ -70,3 +75,12 @@ def _addresses(environ: Mapping[str, str]) -> tuple[Address, ...]:
         return tuple(dict.fromkeys(parse_address(each) for each in texts if each.strip()))
     except ValueError as error:
         raise SettingsError(f"CLIPPER_ADDRESS: {error}") from None
+
+
+def _metrics(text: str) -> Address | None:
+    if not text:
+        return None
+    host, _, port = text.rpartition(":")
+    if not host or not (port.isascii() and port.isdigit()) or int(port) > 65535:
+        raise SettingsError(f"CLIPPER_METRICS_ADDRESS={text!r} is not host:port, with a port from 0 to 65535")
+    return Address(host.removeprefix("[").removesuffix("]"), int(port))

@@ -20,10 +20,18 @@ log = logging.getLogger(__name__)
 class RegistryFeed:
     """The registry's store, on behalf of the event loop. What is known is served on without it."""
 
-    def __init__(self, store: Store, frontend: str, apply: Callable[[Registry], None], thread: StoreThread) -> None:
-        """``apply`` is called, on the loop, with each new registry."""
+    def __init__(
+        self,
+        store: Store,
+        frontend: str,
+        apply: Callable[[Registry], None],
+        thread: StoreThread,
+        metrics_address: str = "",
+    ) -> None:
+        """``apply`` is called, on the loop, with each new registry; ``metrics_address`` is told to the store."""
         self._store = store
         self._frontend = frontend
+        self._metrics_address = metrics_address
         self._apply = apply
         self._loop = asyncio.get_running_loop()
         self._thread = thread
@@ -84,7 +92,7 @@ class RegistryFeed:
         if not self._reported or time.monotonic() >= self._report_again:
             self._reported = True
             self._report_again = time.monotonic() + LEASE_SECONDS / 3
-            self._store.report(self._frontend, self._revision, self._replicas)
+            self._store.report(self._frontend, self._revision, self._replicas, self._metrics_address)
 
     def _attempt(self, work: Callable[[], None]) -> None:
         try:

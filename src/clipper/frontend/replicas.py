@@ -27,6 +27,7 @@ class ConnectedReplicas:
         self._frontend = frontend
         self._report = report
         self._connected: dict[ContainerConnection, tuple[ModelVersion, Replica]] = {}
+        self._metrics_addresses: dict[ContainerConnection, str] = {}
         self._joined = asyncio.Event()
 
     async def reunite(self, expected: Sequence[types.Replica], patience: float) -> None:
@@ -59,6 +60,7 @@ class ConnectedReplicas:
         replica_id = hello.replica_id if hello.replica_id is not None else self._next_id(version)
         replica = Replica(replica_id, parse_input_type(hello.input_type).value, connection)
         self._connected[connection] = (version, replica)
+        self._metrics_addresses[connection] = hello.metrics or ""
         self._executor.replica_joined(version, replica, time.monotonic())
         self._joined.set()
         self._report(self.records())
@@ -72,6 +74,7 @@ class ConnectedReplicas:
 
     def left(self, connection: ContainerConnection) -> None:
         version, replica = self._connected.pop(connection)
+        del self._metrics_addresses[connection]
         self._executor.replica_left(version, replica, time.monotonic())
         self._report(self.records())
 
@@ -83,8 +86,9 @@ class ConnectedReplicas:
                 replica_id=replica.replica_id,
                 input_type=replica.input_type,
                 frontend=self._frontend,
+                metrics_address=self._metrics_addresses[connection],
             )
-            for version, replica in self._connected.values()
+            for connection, (version, replica) in self._connected.items()
         ]
 
     def _ids(self, version: ModelVersion) -> set[int]:

@@ -67,7 +67,9 @@ class QueryFrontend:
         cache = PredictionCache(config.cache_bytes)
         self._executor = Executor(cache, config.queue_limit, metrics, self)
         self._stores = StoreThread()
-        self._feed = RegistryFeed(open_store(config.store), config.frontend, self._take_up, self._stores)
+        address = _metrics_address(config)
+        store = open_store(config.store)
+        self._feed = RegistryFeed(store, config.frontend, self._take_up, self._stores, address)
         ids = QueryIds(self._feed.reserve_more, self._feed.reserve_query_ids())
         self._journal = JournalFeed(open_journal(config.store), self._note_feedback, self._stores)
         states, decisions = self._journal.states, self._journal.decisions
@@ -146,6 +148,13 @@ def _limits(config: Config) -> Limits:
     return Limits(
         body_bytes=config.body_limit, header_seconds=config.request_timeout, content_seconds=config.content_timeout
     )
+
+
+def _metrics_address(config: Config) -> str:
+    """What is bound, as programs on this machine reach it, unless the configuration says where others do."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(config.host, config.host)
+    bound = f"[{host}]:{config.query_port}" if ":" in host else f"{host}:{config.query_port}"
+    return config.metrics_address or bound
 
 
 def _shared_port(config: Config) -> socket.socket:

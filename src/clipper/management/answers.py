@@ -52,7 +52,10 @@ class ModelAnswer(BaseModel):
 
 
 class ContainerAnswer(BaseModel):
-    """One replica of a model, and the query frontends it is connected to."""
+    """One replica of a model, and the query frontends it is connected to.
+
+    `metrics_address` is the `host:port` of the container's own metrics; empty if it has none.
+    """
 
     model_id: str
     model_name: str
@@ -60,6 +63,7 @@ class ContainerAnswer(BaseModel):
     model_replica_id: int
     input_type: str
     frontends: list[str]
+    metrics_address: str
 
 
 class ScoreAnswer(BaseModel):
@@ -136,4 +140,5 @@ def _describe_container(reports: list[Replica]) -> ContainerAnswer:
         model_replica_id=first.replica_id,
         input_type=first.input_type,
         frontends=[report.frontend for report in reports],
+        metrics_address=first.metrics_address,
     )

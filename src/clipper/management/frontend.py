@@ -27,6 +27,7 @@ from clipper.management.connection import Connection
 from clipper.management.registrar import Registrar
 from clipper.management.routes import ERRORS, Desk, router
 from clipper.management.routes_feedback import router as feedback_router
+from clipper.management.routes_metrics import router as metrics_router
 from clipper.management.routes_selection import router as selection_router
 from clipper.management.turns import Turns
 from clipper.store.base import Store
@@ -50,7 +51,7 @@ def create_app(
     )
     app.state.registrar = Registrar(store)
     app.state.archive = Turns(journal)
-    for each in (router, selection_router, feedback_router):
+    for each in (router, selection_router, feedback_router, metrics_router):
         app.include_router(each)
     app.get("/health/live", tags=["health"])(live)
     app.get("/health/ready", tags=["health"], responses=ERRORS)(ready)

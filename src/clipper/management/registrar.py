@@ -39,6 +39,11 @@ class Registrar:
         with self._turns.take() as store:
             return store.replicas()
 
+    def metrics_addresses(self) -> dict[str, str]:
+        """Those of the query frontends, by name."""
+        with self._turns.take() as store:
+            return store.metrics_addresses()
+
     def apply(self, rule: Callable[[Registry], Registry]) -> None:
         """Commits what ``rule`` makes of the registry; decides again when another process was faster.
 

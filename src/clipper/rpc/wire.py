@@ -80,13 +80,17 @@ def parse_input_type(text: str) -> InputType:
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """How a container presents itself, once its model is loaded and it can answer."""
+    """How a container presents itself, once its model is loaded and it can answer.
+
+    ``metrics`` is the ``host:port`` of its own metrics, if it has any.
+    """
 
     model_name: str
     model_version: str
     input_type: str
     replica_id: int | None = None
     pid: int | None = None
+    metrics: str | None = None
     protocol: int = PROTOCOL_VERSION
 
 
@@ -96,6 +100,7 @@ _HELLO_FIELDS: Final = {
     "input_type": (str,),
     "replica_id": (int, NoneType),
     "pid": (int, NoneType),
+    "metrics": (str, NoneType),
 }
 
 

@@ -39,15 +39,20 @@ class Store(Protocol):
         """The first of ``count`` query ids that nobody had or will have."""
         ...
 
-    def report(self, frontend: str, revision: int, replicas: Sequence[Replica]) -> None:
+    def report(self, frontend: str, revision: int, replicas: Sequence[Replica], metrics_address: str = "") -> None:
         """Replaces what ``frontend`` had told of itself: the registry it serves, the containers connected to it.
 
+        ``metrics_address`` is the ``host:port`` at which its metrics are; empty if they are not to be asked for.
         To be said again within ``LEASE_SECONDS``.
         """
         ...
 
     def frontends(self) -> dict[str, int]:
         """The frontends whose report holds, with the revision each serves."""
+        ...
+
+    def metrics_addresses(self) -> dict[str, str]:
+        """Where the metrics of these frontends are, by their names in order; without those that told no address."""
         ...
 
     def replicas(self) -> list[Replica]:

@@ -33,6 +33,7 @@ _TABLES: Final[Mapping[str, Any]] = {
 class _Report(msgspec.Struct, frozen=True, array_like=True):
     revision: int
     replicas: list[Replica]
+    metrics_address: str = ""
 
 
 _READ: Final = Script("return call('HMGET', P .. 'registry', unpack(ARGV, 2))")
@@ -132,12 +133,16 @@ class RedisStore:
         self._ids_end = first + count
         return first
 
-    def report(self, frontend: str, revision: int, replicas: Sequence[Replica]) -> None:
-        report = msgspec.json.encode(_Report(revision, list(replicas)))
+    def report(self, frontend: str, revision: int, replicas: Sequence[Replica], metrics_address: str = "") -> None:
+        report = msgspec.json.encode(_Report(revision, list(replicas), metrics_address))
         self._server.run(_REPORT, self._now(), LEASE_SECONDS, frontend, report)
 
     def frontends(self) -> dict[str, int]:
         return {name: report.revision for name, report in sorted(self._reports().items())}
+
+    def metrics_addresses(self) -> dict[str, str]:
+        found = sorted(self._reports().items())
+        return {name: report.metrics_address for name, report in found if report.metrics_address}
 
     def replicas(self) -> list[Replica]:
         found = [each for report in self._reports().values() for each in report.replicas]

@@ -19,9 +19,10 @@ from clipper.store.sqlite_file import Schema, SqliteFile
 from clipper.types import Application, Model, ModelVersion, Registry, Replica
 
 _SHADOWS: Final = "CREATE TABLE shadows (key TEXT PRIMARY KEY, record TEXT NOT NULL)"
+_ADDRESSES: Final = "ALTER TABLE frontends ADD COLUMN metrics_address TEXT NOT NULL DEFAULT ''"
 SCHEMA: Final = Schema(
     application_id=int.from_bytes(b"Clpr"),
-    version=2,
+    version=3,
     statements=(
         "CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL)",
         "INSERT INTO counters VALUES ('revision', 0), ('query_id', 0)",
@@ -32,8 +33,9 @@ SCHEMA: Final = Schema(
         _SHADOWS,
         "CREATE TABLE frontends (name TEXT PRIMARY KEY, revision INTEGER NOT NULL, reported_at REAL NOT NULL)",
         "CREATE TABLE replicas (frontend TEXT NOT NULL, record TEXT NOT NULL)",
+        _ADDRESSES,
     ),
-    upgrades={1: (_SHADOWS,)},
+    upgrades={1: (_SHADOWS,), 2: (_ADDRESSES,)},
 )
 
 
@@ -113,18 +115,24 @@ class SqliteStore:
             self._file.execute("UPDATE counters SET value = value + ? WHERE name = 'query_id'", (count,))
         return first
 
-    def report(self, frontend: str, revision: int, replicas: Sequence[Replica]) -> None:
+    def report(self, frontend: str, revision: int, replicas: Sequence[Replica], metrics_address: str = "") -> None:
         rows = [(frontend, _encode(replica)) for replica in replicas]
         with self._file.transaction("IMMEDIATE"):
             self._file.execute("DELETE FROM replicas WHERE frontend = ?", (frontend,))
             self._file.execute(
-                "INSERT OR REPLACE INTO frontends VALUES (?, ?, ?)", (frontend, revision, self._clock())
+                "INSERT OR REPLACE INTO frontends VALUES (?, ?, ?, ?)",
+                (frontend, revision, self._clock(), metrics_address),
             )
             self._file.executemany("INSERT INTO replicas VALUES (?, ?)", rows)
 
     def frontends(self) -> dict[str, int]:
         with self._file.explained():
             return {name: revision for name, revision in self._holding("frontends.name, frontends.revision")}
+
+    def metrics_addresses(self) -> dict[str, str]:
+        with self._file.explained():
+            rows = self._holding("frontends.name, frontends.metrics_address")
+        return {name: address for name, address in rows if address}
 
     def replicas(self) -> list[Replica]:
         joined = "replicas.record", "JOIN replicas ON replicas.frontend = frontends.name"

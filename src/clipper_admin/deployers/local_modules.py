@@ -27,6 +27,8 @@ MOST_BYTES: Final = 200 * 1024 * 1024
 
 _INSTALLED: Final = {"site-packages", "dist-packages"}
 _STANDARD: Final = {Path(os.path.realpath(sysconfig.get_path(each))) for each in ("stdlib", "platstdlib")}
+_NOT_CARRIED: Final = {"__main__", "clipper", "clipper_admin"}
+"""A container has ``clipper_admin.metrics`` of its own, whether Clipper is installed there or not."""
 _SKIPPED: Final = {"__pycache__", "node_modules"}
 
 
@@ -124,7 +126,7 @@ def _imports_of(module: LocalModule) -> Iterator[str]:
 
 def _find(name: str) -> LocalModule | None:
     spec = _spec(name)
-    if name == "__main__" or spec is None:
+    if name in _NOT_CARRIED or spec is None:
         return None
     if spec.submodule_search_locations is not None:
         folders = tuple(Path(each) for each in spec.submodule_search_locations if not _is_installed(Path(each)))

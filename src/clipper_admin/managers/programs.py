@@ -108,6 +108,7 @@ def replica_program(
         "CLIPPER_ADDRESS": ",".join(f"unix:{rpc_socket(cluster, each)}" for each in range(cluster.frontends)),
         "CLIPPER_TCP_ADDRESS": ",".join(_rpc_address(cluster, each) for each in range(cluster.frontends)),
         "CLIPPER_REPLICA_ID": str(replica.number),
+        "CLIPPER_METRICS_ADDRESS": "127.0.0.1:0",
         "PYTHONUNBUFFERED": "1",
     }
     command = (*AFTER_SERVERS, image.interpreter, str(folder.runtime))

@@ -1,6 +1,7 @@
 """Every endpoint over HTTP: bodies in, texts and objects out (reference 3.1, 3.2)."""
 
 import pytest
+from msgspec import structs
 
 from clipper.types import Replica
 
@@ -180,6 +181,7 @@ def test_containers_are_merged_over_frontends(post, store):
         "model_replica_id": 0,
         "input_type": "doubles",
         "frontends": ["a", "b"],
+        "metrics_address": "",
     }
     names = ["sum-model:1:0", "sum-model:1:1", "sum-model:1:10", "sum-model:2:0"]
     assert post("get_all_containers", {"verbose": False}).json() == names
@@ -187,6 +189,31 @@ def test_containers_are_merged_over_frontends(post, store):
     assert post("get_container", {**VERSION, "replica_id": 0}).json() == answer
     assert post("get_container", {**VERSION, "replica_id": 1}).json()["frontends"] == ["b"]
     assert post("get_container", {**VERSION, "replica_id": 2}).json() == {}
+
+
+def test_metrics_targets_are_as_reported(client, store):
+    def container(number, frontend, address, version="1"):
+        return structs.replace(replica(number, frontend, version), metrics_address=address)
+
+    assert client.get("/admin/metrics_targets").json() == []
+    store.report("a", 0, [container(0, "a", "c:1"), container(1, "a", "c:2")], "front:1337")
+    store.report("b", 0, [container(0, "b", "c:1"), replica(7, "b"), container(0, "b", "c:3", "2")], "front:1337")
+    store.report("c", 0, [], "other:1337")
+    store.report("d", 0, [])
+
+    def of_container(address, version, number):
+        own = {"job": "clipper-containers", "model": "sum-model", "version": version, "replica": number}
+        return {"targets": [address], "labels": own}
+
+    answer = client.get("/admin/metrics_targets")
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.json() == [
+        {"targets": ["front:1337"], "labels": {"job": "clipper-frontends", "frontend": "a,b"}},
+        {"targets": ["other:1337"], "labels": {"job": "clipper-frontends", "frontend": "c"}},
+        of_container("c:1", "1", "0"),
+        of_container("c:2", "1", "1"),
+        of_container("c:3", "2", "0"),
+    ]
 
 
 @pytest.mark.parametrize("uid", [0, 7, "alice"])
@@ -282,4 +309,5 @@ def test_openapi_describes_every_endpoint(client):
         "delete_user_state"
     )
     assert posts == {f"/admin/{name}" for name in names.split()}
-    assert paths.keys() - posts == {"/admin/ping", "/admin/feedback", "/health/live", "/health/ready"}
+    gets = {"/admin/ping", "/admin/feedback", "/admin/metrics_targets", "/health/live", "/health/ready"}
+    assert paths.keys() - posts == gets

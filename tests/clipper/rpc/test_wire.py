@@ -57,7 +57,10 @@ def test_outcomes_come_back(batch_id, sent):
     assert apart(wire.decode_outcomes(frame)) == sent
 
 
-@given(st.builds(Hello, st.text(), st.text(), st.text(), st.none() | st.integers(), st.none() | st.integers()))
+numbers = st.none() | st.integers()
+
+
+@given(st.builds(Hello, st.text(), st.text(), st.text(), numbers, numbers, st.none() | st.text()))
 def test_hello_comes_back(hello):
     assert wire.decode_hello(only(wire.encode_hello(hello))) == hello
 

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from clipper.errors import StoreConflict
 from clipper.store.base import LEASE_SECONDS
@@ -254,6 +255,23 @@ def test_frontends_tell_what_revision_they_serve(backend, store):
     backend.open().report("a", 2, [])
     store.report("b", 4, [])
     assert store.frontends() == {"a": 2, "b": 4}
+
+
+def test_frontends_tell_where_their_metrics_are(backend, store, clock):
+    store.report("b", 1, [], "b:1337")
+    store.report("c", 1, [])
+    backend.open().report("a", 1, [], "a:1337")
+    assert list(store.metrics_addresses().items()) == [("a", "a:1337"), ("b", "b:1337")]
+    store.report("a", 1, [])
+    assert store.metrics_addresses() == {"b": "b:1337"}
+    clock.advance(LEASE_SECONDS + 1)
+    assert store.metrics_addresses() == {}
+
+
+def test_a_container_keeps_its_address(backend, store):
+    reported = replace(replica(), metrics_address="h:5")
+    store.report("frontend-0", 1, [reported])
+    assert backend.open().replicas() == [reported]
 
 
 def test_a_frontend_that_falls_silent_is_forgotten_and_comes_back_with_its_next_report(backend, store, clock):

@@ -109,7 +109,7 @@ def test_a_newer_schema_is_refused(path):
     SqliteStore(path).close()
     with closing(sqlite3.connect(path)) as connection:
         connection.execute(f"PRAGMA user_version = {SCHEMA.version + 1}")
-    with pytest.raises(StoreError, match=r"newer Clipper \(its schema is 3, this Clipper knows 2\): upgrade"):
+    with pytest.raises(StoreError, match=r"newer Clipper \(its schema is 4, this Clipper knows 3\): upgrade"):
         SqliteStore(path)
 
 
@@ -206,11 +206,15 @@ def test_a_store_of_an_older_schema_is_upgraded(path):
         store.commit(Registry(), filled(0, 1))
     with sqlite3.connect(path) as connection:
         connection.execute("DROP TABLE shadows")
+        connection.execute("ALTER TABLE frontends DROP COLUMN metrics_address")
+        connection.execute("INSERT INTO frontends VALUES ('frontend-0', 1, 0)")
         connection.execute("PRAGMA user_version = 1")
     with closing(SqliteStore(path)) as store, closing(SqliteStore(path)) as other:
         assert store.read() == other.read() == replace(filled(0, 1), revision=1)
         store.commit(store.read(), replace(store.read(), shadows={"app0": ("mlp",)}))
         assert other.read().shadows == {"app0": ("mlp",)}
+        store.report("frontend-0", 1, [], "h:1337")
+        assert other.metrics_addresses() == {"frontend-0": "h:1337"}
 
 
 def test_the_registrys_file_is_not_taken_for_a_journal(path):
