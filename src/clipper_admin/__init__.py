@@ -7,6 +7,7 @@ from clipper_admin import deployers
 from clipper_admin.connection import DEFAULT_LABEL, DEFAULT_PREDICTION_CACHE_SIZE_BYTES, ClipperConnection
 from clipper_admin.exceptions import ClipperException, UnconnectedException
 from clipper_admin.log import show_on_console
+from clipper_admin.managers.docker import DockerContainerManager
 from clipper_admin.managers.local import LocalContainerManager
 from clipper_admin.version import __registry__, __version__
 
@@ -15,6 +16,7 @@ __all__ = [
     "DEFAULT_PREDICTION_CACHE_SIZE_BYTES",
     "ClipperConnection",
     "ClipperException",
+    "DockerContainerManager",
     "LocalContainerManager",
     "UnconnectedException",
     "__registry__",

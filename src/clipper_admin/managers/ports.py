@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import random
 import socket
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from clipper_admin.exceptions import ClipperException
@@ -80,6 +80,14 @@ def _check_port(host: str, port: int, purpose: str) -> None:
             f"The {purpose} port {port} can't be used on {host}: {refusal}. Stop what is there, or pass another "
             f"clipper_{purpose}_port= (0 for any free port)."
         )
+
+
+def preferred_port(host: str, wanted: int, ours: Collection[int] = ()) -> int:
+    """``wanted``, or another that is free if it is taken, or 0. ``ours`` are given away already."""
+    taken = dict.fromkeys(ours, "other")
+    if wanted and wanted not in taken and not _refusal(host, wanted):
+        return wanted
+    return _free_run(host, 1, taken)
 
 
 def address(host: str, port: int) -> str:

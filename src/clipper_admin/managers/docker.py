@@ -1,0 +1,296 @@
+"""Clusters whose servers and models are containers of a Docker engine."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+from clipper_admin import defaults
+from clipper_admin.exceptions import ClipperException
+from clipper_admin.limits import seconds, tcp_port, whole_number
+from clipper_admin.log import ClusterLogger
+from clipper_admin.managers import docker_build, docker_parts
+from clipper_admin.managers.docker_cluster import DockerCluster, Wishes, as_started, start
+from clipper_admin.managers.docker_engine import Engine, tail
+from clipper_admin.managers.docker_parts import CLUSTER, MODEL
+from clipper_admin.managers.docker_replicas import Scaling
+from clipper_admin.managers.folders import default_home, locked, valid_name
+from clipper_admin.managers.images import image_tag
+from clipper_admin.managers.replicas import DEPLOY_PATIENCE
+from clipper_admin.names import check_model
+from clipper_admin.version import __registry__, __version__
+
+LOOPBACK = ("localhost", "127.0.0.1")
+LOG_LINES = 100_000
+
+
+class DockerContainerManager:
+    """Runs a cluster as containers of the Docker engine that ``DOCKER_HOST`` names, or this machine's.
+
+    Args:
+        cluster_name: clusters of different names live side by side on an engine.
+        docker_ip_address: at which the published ports are reached. They are published on loopback for
+            ``localhost``, else on all addresses of the engine's machine.
+        use_centralized_log: has every container log to a fluentd of the cluster.
+        fluentd_port: where that fluentd is on the host.
+        clipper_query_port: where applications ask; another one is taken if it is not free, as are those below.
+            Each further query frontend gets a free port of its own.
+        clipper_management_port: where ``/admin`` is.
+        clipper_rpc_port: where model containers outside of Docker connect.
+        redis_ip: a Redis that is there already, as containers reach it; else one is started.
+        redis_port: its port; of the one that is started, where it is on the host.
+        prometheus_port: where Prometheus is.
+        docker_network: of the containers; made if it is not there.
+        extra_container_kwargs: for every container, as ``docker.containers.run`` takes them (``mem_limit``, ...).
+        redis_image: what is started without ``redis_ip``.
+        prometheus_image: None for no Prometheus.
+        fluentd_image: for ``use_centralized_log``.
+        deploy_timeout: seconds a deploy waits for replicas to be ready.
+    """
+
+    def __init__(
+        self,
+        cluster_name: str = "default-cluster",
+        docker_ip_address: str = "localhost",
+        use_centralized_log: bool = False,
+        fluentd_port: int = 24224,
+        clipper_query_port: int = defaults.QUERY_PORT,
+        clipper_management_port: int = defaults.MANAGEMENT_PORT,
+        clipper_rpc_port: int = defaults.RPC_PORT,
+        redis_ip: str | None = None,
+        redis_port: int = 6379,
+        prometheus_port: int = 9090,
+        docker_network: str = "clipper_network",
+        extra_container_kwargs: Mapping[str, Any] | None = None,
+        *,
+        redis_image: str = "redis:7",
+        prometheus_image: str | None = "prom/prometheus",
+        fluentd_image: str = "fluent/fluentd:edge",
+        deploy_timeout: float = 300.0,
+    ) -> None:
+        self.cluster_identifier = valid_name("cluster name", cluster_name)
+        if docker_network == "host":
+            raise ClipperException("DockerContainerManager does not support running Clipper on the network 'host'")
+        self.logger = ClusterLogger(logging.getLogger(__name__), cluster_name)
+        self.deploy_timeout = seconds("deploy_timeout", deploy_timeout)
+        self._address = docker_ip_address
+        bind = "127.0.0.1" if docker_ip_address in LOOPBACK else "0.0.0.0"
+        self._engine = Engine(cluster_name, docker_network, bind, extra_container_kwargs or {})
+        self._wishes = Wishes(
+            query_port=tcp_port("clipper_query_port", clipper_query_port),
+            management_port=tcp_port("clipper_management_port", clipper_management_port),
+            rpc_port=tcp_port("clipper_rpc_port", clipper_rpc_port),
+            redis_ip=redis_ip,
+            redis_port=tcp_port("redis_port", redis_port),
+            prometheus_port=tcp_port("prometheus_port", prometheus_port),
+            fluentd_port=tcp_port("fluentd_port", fluentd_port),
+            redis_image=redis_image,
+            prometheus_image=prometheus_image,
+            fluentd_image=fluentd_image if use_centralized_log else None,
+        )
+        self._cluster: DockerCluster | None = None
+
+    def start_clipper(
+        self,
+        query_frontend_image: str = f"{__registry__}/query_frontend:{__version__}",
+        mgmt_frontend_image: str = f"{__registry__}/management_frontend:{__version__}",
+        frontend_exporter_image: str = "",
+        cache_size: int = defaults.CACHE_SIZE,
+        qf_http_thread_pool_size: int = 1,
+        qf_http_timeout_request: float = defaults.REQUEST_TIMEOUT,
+        qf_http_timeout_content: float = defaults.CONTENT_TIMEOUT,
+        num_frontend_replicas: int = defaults.FRONTENDS,
+    ) -> None:
+        """Starts the cluster; what ``stop_all(keep_state=True)``, a crash or an interrupted start has left is used.
+
+        Query frontends serve Prometheus themselves: ``frontend_exporter_image`` has no use, nor has
+        ``qf_http_thread_pool_size``.
+        """
+        frontends = whole_number("num_frontend_replicas", num_frontend_replicas, least=1)
+        with self._locked(".starting", "Cluster {} is being started or stopped by another session"):
+            self._cluster = start(
+                self._engine,
+                self.cluster_identifier,
+                self._wishes,
+                (query_frontend_image, mgmt_frontend_image),
+                whole_number("cache_size", cache_size),
+                seconds("qf_http_timeout_request", qf_http_timeout_request),
+                seconds("qf_http_timeout_content", qf_http_timeout_content),
+                frontends,
+                self._address,
+                self.logger,
+            )
+
+    def connect(self) -> None:
+        """Finds the running cluster of this name, whatever its ports."""
+        self._cluster = as_started(self._engine, self.cluster_identifier, self._address)
+
+    def deploying(self, name: str, version: str) -> AbstractContextManager[None]:
+        """Keeps other sessions of this machine from building or deploying this version meanwhile."""
+        check_model(name, version)
+        busy = f"Model {name}:{version} is being deployed by another session of cluster {{}}: wait until that is done"
+        return self._locked(f"{name}_{version}.deploying", busy)
+
+    def build_image(
+        self,
+        name: str,
+        version: str,
+        model_data_path: str,
+        base_image: str = "default",
+        container_registry: str | None = None,
+        pkgs_to_install: Sequence[str] | None = None,
+    ) -> str:
+        """Builds an image of a model directory, and pushes it if a registry is named.
+
+        ``base_image``: ``default`` is that of the model's framework, of ``CLIPPER_REGISTRY``. ``pkgs_to_install`` are
+        installed into it by pip.
+        """
+        check_model(name, version)
+        self.logger.info("Building model Docker image with model data from %s", model_data_path)
+        if not Path(model_data_path).is_dir():
+            raise ClipperException(
+                f"{model_data_path} is not a directory: pass the one that holds the model's files."
+            )
+        if count := self.get_num_replicas(name, version):
+            raise ClipperException(
+                f"Model {name}:{version} has {count} replicas that run from its image: build it as another version, "
+                "or stop that one first."
+            )
+        tag = image_tag(self.cluster_identifier, name, version, container_registry)
+        labels = {CLUSTER: self.cluster_identifier, MODEL: f"{name}_{version}"}
+        packages = docker_build.checked(pkgs_to_install)
+        docker_build.build(self._engine, labels, tag, Path(model_data_path), base_image, packages, self.logger)
+        if container_registry:
+            docker_build.push(self._engine, tag, self.logger)
+        return tag
+
+    def deploy_model(self, name: str, version: str, input_type: str, image: str, num_replicas: int = 1) -> None:
+        """Starts replicas; returns when the first one is connected to every query frontend."""
+        self._scale(name, version, input_type, image, num_replicas, wait_for_all=False)
+
+    def get_num_replicas(self, name: str, version: str) -> int:
+        return len(self._engine.containers({MODEL: f"{name}_{version}"}))
+
+    def get_running_versions(self, name: str) -> list[str]:
+        """The versions of a model that have replicas, registered or not."""
+        found = {each.labels[MODEL].partition("_")[::2] for each in self._engine.containers({MODEL: None})}
+        return sorted(version for model, version in found if model == name)
+
+    def set_num_replicas(self, name: str, version: str, input_type: str, image: str, num_replicas: int) -> None:
+        """Adds replicas and waits for all of them, or removes the youngest; the others are not touched."""
+        self._scale(name, version, input_type, image, num_replicas, wait_for_all=True)
+
+    def get_logs(self, logging_dir: str) -> list[str]:
+        """Writes the log of every container to ``image_<id>:container_<id>.log``, as the original; the paths."""
+        target = Path(logging_dir).expanduser().absolute()
+        written = []
+        try:
+            target.mkdir(parents=True, exist_ok=True)
+            for each in self._engine.containers():
+                image = each.attrs["Image"].partition(":")[2][:10]
+                file = target / f"image_{image}:container_{each.short_id}.log"
+                file.write_text(tail(each, LOG_LINES) + "\n", encoding="utf-8")
+                written.append(str(file))
+        except OSError as error:
+            raise ClipperException(f"Cannot copy the logs to {target}: {error}") from error
+        return written
+
+    def stop_models(self, models: Mapping[str, Sequence[str]]) -> None:
+        """Drains and stops every replica of the given versions, and removes their images; passes over the unknown."""
+        versions = [(name, str(version)) for name, each in models.items() for version in each]
+        doomed = [
+            each for name, version in versions for each in self._engine.containers({MODEL: f"{name}_{version}"})
+        ]
+        self._engine.remove(doomed, graceful=True)
+        for name, version in versions:
+            docker_build.remove_images(self._engine, self.cluster_identifier, name, version)
+
+    def stop_all_model_containers(self) -> None:
+        """``stop_models`` for every version that has replicas."""
+        models: dict[str, list[str]] = {}
+        for each in self._engine.containers({MODEL: None}):
+            name, _, version = each.labels[MODEL].partition("_")
+            models.setdefault(name, []).append(version)
+        self.stop_models(models)
+
+    def stop_all(self, graceful: bool = True, keep_state: bool = False) -> None:
+        """Stops every container of the cluster, and removes it, the volume, and the network if nobody else is on it.
+
+        Args:
+            graceful: replicas, then servers, finish what they are doing; otherwise all are killed at once.
+            keep_state: keep the replicas and Redis, stopped, for the next ``start_clipper`` to take up again.
+        """
+        self._cluster = None
+        with self._locked(".starting", "Cluster {} is being started or stopped by another session"):
+            self._stop(graceful, keep_state)
+
+    def get_admin_addr(self) -> str:
+        return self._connected().admin_address
+
+    def get_query_addr(self) -> str:
+        """Of the first query frontend; ``get_query_addrs`` has all."""
+        return self._connected().query_addresses[0]
+
+    def get_query_addrs(self) -> list[str]:
+        """Of every query frontend, which are equal: a load balancer may choose any for each query."""
+        return list(self._connected().query_addresses)
+
+    def get_metric_addr(self) -> str:
+        """Of Prometheus; without one, of the first query frontend, which has ``/metrics``."""
+        return self._connected().metric_address
+
+    def _stop(self, graceful: bool, keep_state: bool) -> None:
+        everything = self._engine.containers()
+        replicas = [each for each in everything if MODEL in each.labels]
+        stores = [each for each in everything if docker_parts.REDIS_PORT in each.labels]
+        servers = [each for each in everything if each not in replicas and each not in stores]
+        if keep_state:
+            self._engine.stop(replicas)
+            self._engine.remove(servers, graceful)
+            self._engine.stop(stores)
+            return
+        for containers in (replicas, servers, stores):
+            self._engine.remove(containers, graceful)
+        for name, version in {each.labels[MODEL].partition("_")[::2] for each in replicas}:
+            docker_build.remove_images(self._engine, self.cluster_identifier, name, version)
+        self._engine.remove_volumes()
+        self._engine.remove_network()
+
+    def _scale(
+        self, name: str, version: str, input_type: str, image: str, num_replicas: int, wait_for_all: bool
+    ) -> None:
+        check_model(name, version)
+        cluster = self._connected()
+        num_replicas = whole_number("num_replicas", num_replicas)
+        scaling = Scaling(
+            self._engine,
+            self.cluster_identifier,
+            cluster.admin_address,
+            cluster.frontends,
+            self.logger,
+            name,
+            version,
+            self.deploy_timeout,
+        )
+        current = scaling.replicas()
+        surplus, missing = current[num_replicas:], num_replicas - len(current)
+        if surplus:
+            self.logger.info("Found %d replicas for %s:%s. Removing %d", len(current), name, version, len(surplus))
+            self._engine.remove(surplus, graceful=True)
+        elif missing > 0:
+            self.logger.info("Found %d replicas for %s:%s. Adding %d", len(current), name, version, missing)
+            scaling.add(image, input_type, missing, missing if wait_for_all else 1)
+
+    def _connected(self) -> DockerCluster:
+        if self._cluster is None:
+            raise ClipperException(
+                f"Not connected to cluster {self.cluster_identifier}: call start_clipper() or connect() first."
+            )
+        return self._cluster
+
+    def _locked(self, what: str, busy: str) -> AbstractContextManager[None]:
+        folder = default_home().expanduser().absolute() / "docker" / self.cluster_identifier
+        return locked(folder / what, DEPLOY_PATIENCE, busy.format(self.cluster_identifier))

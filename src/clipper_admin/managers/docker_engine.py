@@ -1,0 +1,207 @@
+"""The Docker engine, asked by way of its SDK: every error is a ClipperException that says what could not be done."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import tarfile
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
+
+from clipper_admin.exceptions import ClipperException
+from clipper_admin.managers.docker_parts import CLUSTER, NETWORK, Part
+
+STOP_SECONDS: Final = 15
+"""Servers and replicas drain for ten seconds at most."""
+CALL_SECONDS: Final = 60
+_STOPPERS: Final = 16
+
+
+class Engine:
+    """The containers, network and volumes of one cluster.
+
+    ``bind``: the address of the host that ports are published on. ``extra``: what every container is given besides
+    (``mem_limit``, ``environment``, ... as of ``docker.containers.run``); its ``labels`` are added to ours.
+    """
+
+    def __init__(self, cluster: str, network: str, bind: str, extra: Mapping[str, Any]) -> None:
+        self._cluster = cluster
+        self._network = network
+        self._bind = bind
+        self._extra = dict(extra)
+        self._client: Any = None
+        self.log_config: Any = None
+
+    @property
+    def client(self) -> Any:
+        """Connected when first needed.
+
+        Raises:
+            ClipperException: no engine, or its SDK is not installed.
+        """
+        if self._client is None:
+            try:
+                import docker
+            except ImportError:
+                raise ClipperException(
+                    "The Docker manager needs the package docker: pip install 'clipper-serving[docker]'"
+                ) from None
+            with explained("connect"):
+                self._client = docker.from_env(timeout=CALL_SECONDS)
+                self._client.ping()
+        return self._client
+
+    def containers(self, labels: Mapping[str, str | None] | None = None, stopped: bool = True) -> list[Any]:
+        """The cluster's, with ``labels`` (None: of any value); those that are not running only if ``stopped``."""
+        wanted = [f"{CLUSTER}={self._cluster}"]
+        wanted += [name if value is None else f"{name}={value}" for name, value in (labels or {}).items()]
+        with explained("list the containers"):
+            found: list[Any] = self.client.containers.list(
+                all=stopped, filters={"label": wanted}, ignore_removed=True
+            )
+        return found
+
+    def start(self, part: Part) -> Any:
+        """Creates and starts a container; nothing of it is left if that fails."""
+        with explained(f"create the container {part.name}", part.image):
+            container = self.client.containers.create(part.image, list(part.command) or None, **self._options(part))
+        try:
+            with explained(f"start the container {part.name}", part.image):
+                for path, text in part.files.items():
+                    _put(container, path, text)
+                container.start()
+        except BaseException:
+            self.remove([container], graceful=False)
+            raise
+        return container
+
+    def remove(self, containers: Iterable[Any], graceful: bool) -> None:
+        """Stops containers, with time to drain if ``graceful``, and removes them; some may be gone already."""
+        import docker
+
+        def end(container: Any) -> None:
+            with contextlib.suppress(docker.errors.NotFound), explained(f"remove the container {container.name}"):
+                if graceful:
+                    container.stop(timeout=STOP_SECONDS)
+                container.remove(force=True, v=True)
+
+        self._at_once(end, containers)
+
+    def stop(self, containers: Iterable[Any]) -> None:
+        """As ``remove``, but they can be started again."""
+
+        def end(container: Any) -> None:
+            with explained(f"stop the container {container.name}"):
+                container.stop(timeout=STOP_SECONDS)
+
+        self._at_once(end, containers)
+
+    def _at_once(self, end: Any, containers: Iterable[Any]) -> None:
+        with ThreadPoolExecutor(_STOPPERS) as pool:
+            for _ in pool.map(end, list(containers)):
+                pass
+
+    def make_network(self) -> None:
+        """The network that clusters share; made if it is not there."""
+        import docker
+
+        with explained(f"make the network {self._network}"):
+            if not self.client.networks.list(names=[f"^{self._network}$"]):
+                with contextlib.suppress(docker.errors.APIError):  # somebody else has made it just now
+                    self.client.networks.create(self._network, check_duplicate=True, labels={NETWORK: ""})
+            if not self.client.networks.list(names=[f"^{self._network}$"]):
+                raise ClipperException(f"Docker has made no network {self._network}: try `docker network create`")
+
+    def remove_network(self) -> None:
+        """If it is one that Clipper made, and no other cluster is on it."""
+        import docker
+
+        with explained(f"remove the network {self._network}"):
+            for network in self.client.networks.list(names=[f"^{self._network}$"], filters={"label": NETWORK}):
+                with contextlib.suppress(docker.errors.APIError):  # in use
+                    network.remove()
+
+    def make_volume(self, name: str) -> None:
+        with explained(f"make the volume {name}"):
+            self.client.volumes.create(name, labels={CLUSTER: self._cluster})
+
+    def remove_volumes(self) -> None:
+        with explained("remove the volumes"):
+            for volume in self.client.volumes.list(filters={"label": f"{CLUSTER}={self._cluster}"}):
+                volume.remove(force=True)
+
+    def _options(self, part: Part) -> dict[str, Any]:
+        extra = {name: value for name, value in self._extra.items() if name not in ("labels", "environment")}
+        options = {
+            "restart_policy": {"Name": "unless-stopped"},
+            **extra,
+            "name": part.name,
+            "labels": {**self._extra.get("labels", {}), **part.labels},
+            "environment": {**_as_mapping(self._extra.get("environment", {})), **part.environment},
+            "ports": {f"{inside}/tcp": (self._bind, host) for inside, host in part.ports.items()},
+            "volumes": [f"{name}:{path}" for name, path in part.volumes.items()],
+            "network": self._network,
+            "networking_config": {self._network: self.client.api.create_endpoint_config(aliases=list(part.aliases))},
+            "detach": True,
+            "init": True,  # a first process of its own: SIGTERM ends a container that is still loading, too
+        }
+        if self.log_config is not None:
+            options["log_config"] = self.log_config
+        if part.gpus:
+            import docker
+
+            options["device_requests"] = [
+                docker.types.DeviceRequest(device_ids=list(part.gpus), capabilities=[["gpu"]])
+            ]
+        return options
+
+
+def tail(container: Any, lines: int = 30) -> str:
+    """The last lines that a container has written."""
+    with explained(f"read the log of {container.name}"):
+        return bytes(container.logs(tail=lines)).decode(errors="replace").strip()
+
+
+@contextlib.contextmanager
+def explained(doing: str, image: str = "") -> Iterator[None]:
+    """Turns what the SDK raises in the block into a ClipperException."""
+    import requests
+
+    import docker
+
+    try:
+        yield
+    except docker.errors.ImageNotFound as error:
+        raise ClipperException(
+            f"Docker can't {doing}: there is no image {image or 'of that name'} here, and it can't be pulled "
+            f"({_words(error)}). Make it with `make images`, or name another"
+        ) from error
+    except docker.errors.APIError as error:
+        raise ClipperException(f"Docker can't {doing}: {_words(error)}") from error
+    except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
+        raise ClipperException(
+            f"Unable to Connect to Docker. Please Check if Docker is running. (It was to {doing}: {error})"
+        ) from error
+
+
+def _words(error: Any) -> str:
+    return str(getattr(error, "explanation", None) or error)
+
+
+def _as_mapping(environment: Any) -> Mapping[str, str]:
+    """Docker takes lists of ``name=value``, too."""
+    if isinstance(environment, Mapping):
+        return environment
+    return dict(each.partition("=")[::2] for each in environment)
+
+
+def _put(container: Any, path: str, text: str) -> None:
+    data = text.encode()
+    folder, _, name = path.rpartition("/")
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as tar:
+        entry = tarfile.TarInfo(name)
+        entry.size, entry.mode = len(data), 0o644
+        tar.addfile(entry, io.BytesIO(data))
+    container.put_archive(folder, archive.getvalue())

@@ -1,0 +1,185 @@
+"""The containers of a cluster in Docker, as values: how each is called, labelled and run."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+from urllib.parse import quote
+
+CLUSTER: Final = "ai.clipper.container.label"
+MODEL: Final = "ai.clipper.model_container.label"
+QUERY_FRONTEND: Final = "ai.clipper.query_frontend.label"
+MANAGEMENT_FRONTEND: Final = "ai.clipper.management_frontend.label"
+REDIS_PORT: Final = "ai.clipper.redis.port"
+MANAGEMENT_PORT: Final = "ai.clipper.management.port"
+QUERY_PORT: Final = "ai.clipper.query_frontend.query.port"
+RPC_PORT: Final = "ai.clipper.query_frontend.rpc.port"
+METRIC_PORT: Final = "ai.clipper.metric.port"
+FLUENTD_PORT: Final = "ai.clipper.fluentd.port"
+"""As the original has them; those below are ours."""
+FRONTEND: Final = "ai.clipper.query_frontend.name"
+REPLICA: Final = "ai.clipper.model_container.replica"
+GPUS: Final = "ai.clipper.model.gpus"
+NETWORK: Final = "ai.clipper.network"
+
+INNER_QUERY: Final = 1337
+INNER_MANAGEMENT: Final = 1338
+INNER_RPC: Final = 7000
+INNER_METRICS: Final = 1390
+INNER_REDIS: Final = 6379
+INNER_PROMETHEUS: Final = 9090
+INNER_FLUENTD: Final = 24224
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One container to be started.
+
+    ``ports``: inside -> on the host. ``volumes``: name -> path inside. ``aliases``: further names on the network.
+    ``files``: path inside -> text, put there before it starts. ``gpus``: devices it may use.
+    """
+
+    name: str
+    image: str
+    labels: Mapping[str, str]
+    command: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    ports: Mapping[int, int] = field(default_factory=dict)
+    volumes: Mapping[str, str] = field(default_factory=dict)
+    aliases: tuple[str, ...] = ()
+    files: Mapping[str, str] = field(default_factory=dict)
+    gpus: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Servers:
+    """What the servers of a cluster have in common. ``store``: their ``--store``."""
+
+    cluster: str
+    store: str
+    cache_size: int
+    request_timeout: float
+    content_timeout: float
+
+
+def some_name(stem: str) -> str:
+    """As the original: several clusters share the engine's names."""
+    return f"{stem}-{random.randrange(100_000, 1_000_000)}"
+
+
+def store_address(host: str, port: int, cluster: str) -> str:
+    return f"redis://{host}:{port}/0?cluster={quote(cluster)}"
+
+
+def frontends_alias(cluster: str) -> str:
+    """The name that means every query frontend of a cluster."""
+    return f"query-frontend.{cluster}"
+
+
+def volume_name(cluster: str) -> str:
+    return f"clipper-{cluster}-redis"
+
+
+def redis(cluster: str, image: str, port: int) -> Part:
+    """With a file to which every write is appended: what was acknowledged is there after a crash."""
+    return Part(
+        some_name("redis"),
+        image,
+        {CLUSTER: cluster, REDIS_PORT: str(port)},
+        command=("redis-server", "--appendonly", "yes", "--appendfsync", "always"),
+        ports={INNER_REDIS: port},
+        volumes={volume_name(cluster): "/data"},
+    )
+
+
+def management(servers: Servers, image: str, port: int) -> Part:
+    return Part(
+        some_name("mgmt_frontend"),
+        image,
+        {CLUSTER: servers.cluster, MANAGEMENT_FRONTEND: "", MANAGEMENT_PORT: str(port)},
+        command=(
+            "management",
+            f"--store={servers.store}",
+            "--host=0.0.0.0",
+            f"--management-port={INNER_MANAGEMENT}",
+            f"--content-timeout={servers.content_timeout}",
+            f"--request-timeout={servers.request_timeout}",
+        ),
+        ports={INNER_MANAGEMENT: port},
+        aliases=(f"management-frontend.{servers.cluster}",),
+    )
+
+
+def query_frontend(servers: Servers, image: str, index: int, port: int, rpc_port: int) -> Part:
+    name, frontend = some_name("query_frontend"), f"frontend-{index}"
+    return Part(
+        name,
+        image,
+        {
+            CLUSTER: servers.cluster,
+            QUERY_FRONTEND: "",
+            FRONTEND: frontend,
+            QUERY_PORT: str(port),
+            RPC_PORT: str(rpc_port),
+        },
+        command=(
+            "query",
+            f"--store={servers.store}",
+            "--host=0.0.0.0",
+            f"--frontend={frontend}",
+            f"--query-port={INNER_QUERY}",
+            f"--rpc-port={INNER_RPC}",
+            f"--cache-bytes={servers.cache_size}",
+            f"--request-timeout={servers.request_timeout}",
+            f"--content-timeout={servers.content_timeout}",
+            f"--metrics-address={name}:{INNER_QUERY}",
+        ),
+        ports={INNER_QUERY: port, INNER_RPC: rpc_port},
+        aliases=(frontends_alias(servers.cluster),),
+    )
+
+
+def prometheus(cluster: str, image: str, port: int, config: str) -> Part:
+    return Part(
+        some_name("metric_frontend"),
+        image,
+        {CLUSTER: cluster, METRIC_PORT: str(port)},
+        command=("--config.file=/etc/prometheus/prometheus.yml", "--storage.tsdb.path=/tmp/prometheus"),
+        ports={INNER_PROMETHEUS: port},
+        files={"/etc/prometheus/prometheus.yml": config},
+    )
+
+
+def fluentd(cluster: str, image: str, port: int) -> Part:
+    """Takes the log lines of all other containers and writes them to its own output."""
+    config = "<source>\n  @type forward\n  port 24224\n</source>\n<match **>\n  @type stdout\n</match>\n"
+    return Part(
+        some_name("fluentd"),
+        image,
+        {CLUSTER: cluster, FLUENTD_PORT: str(port)},
+        ports={INNER_FLUENTD: port},
+        files={"/fluentd/etc/fluent.conf": config},
+    )
+
+
+def replica(cluster: str, name: str, version: str, number: int, input_type: str, image: str, gpus: str) -> Part:
+    """``gpus``: what the image's label says, devices with commas between."""
+    frontends = frontends_alias(cluster)
+    return Part(
+        some_name(f"{name}_{version}"),
+        image,
+        {CLUSTER: cluster, MODEL: f"{name}_{version}", REPLICA: str(number)},
+        environment={
+            "CLIPPER_MODEL_NAME": name,
+            "CLIPPER_MODEL_VERSION": version,
+            "CLIPPER_INPUT_TYPE": input_type,
+            "CLIPPER_MODEL_PATH": "/model",
+            "CLIPPER_IP": frontends,
+            "CLIPPER_ADDRESS": f"tcp:{frontends}:{INNER_RPC}",
+            "CLIPPER_REPLICA_ID": str(number),
+            "CLIPPER_METRICS_ADDRESS": f"0.0.0.0:{INNER_METRICS}",
+        },
+        gpus=tuple(each for each in gpus.split(",") if each),
+    )
