@@ -94,7 +94,8 @@ def _check_python(base_image: str) -> None:
 
 def _build_servers(base_image: str, version: str, names: list[str]) -> None:
     context = _context("servers", "Dockerfile", "clipper-server", "clipper-health")
-    _make_wheels(context / "wheels", [f"{SOURCE}[redis]"], _hash_of_sources())
+    # A patch version of Python may need what ours does not: redis has async-timeout before 3.11.3.
+    _make_wheels(context / "wheels", [f"{SOURCE}[redis]", "async-timeout"], _hash_of_sources())
     _build(context, names, base_image, f"VERSION={version}")
 
 

@@ -46,8 +46,8 @@ def clipper():
         assert ids("one") == []
 
 
-def serve(clipper, name, function, replicas=1):
-    clipper.register_application(name, "doubles", "-1", 5_000_000)
+def serve(clipper, name, function, replicas=1, policy="single"):
+    clipper.register_application(name, "doubles", "-1", 5_000_000, selection_policy=policy)
     deploy_python_closure(clipper, name, 1, "doubles", function, num_replicas=replicas)
     clipper.link_model_to_app(name, name)
     for address in clipper.cm.get_query_addrs():
@@ -74,7 +74,7 @@ def test_a_model_is_deployed_scaled_and_stopped(clipper):
 
 
 def test_feedback_comes_through_any_frontend(clipper):
-    serve(clipper, "learned", adding(0))
+    serve(clipper, "learned", adding(0), policy="thompson")
     first, second = clipper.cm.get_query_addrs()
     answers = [ask(first, "learned", [float(number)]) for number in range(20)]
     for answer in answers:  # what was decided is told to the others within moments
@@ -106,7 +106,7 @@ def test_a_second_cluster_lives_beside_it(clipper):
 def test_what_cannot_be_started_says_why_and_leaves_nothing(clipper):
     with pytest.raises(ClipperException, match="already exists"):
         ClipperConnection(manager("one")).start_clipper()
-    with pytest.raises(ClipperException, match=r"(?s)sums failed to start.*The end of its log:.*no such thing"):
+    with pytest.raises(ClipperException, match=r"(?s)bad-sums:1 failed to start.*The end of its log:.*no such thing"):
         deploy_python_closure(clipper, "bad-sums", 1, "doubles", Unloadable())
     assert ids("one", f"{MODEL}=bad-sums_1") == []
     with pytest.raises(ClipperException, match="there is no image nowhere/query:1 here"):

@@ -155,7 +155,7 @@ class RedisServer:
             )
 
     def _connect(self) -> None:
-        if self._connected:
+        if self._connected and not self._is_lost():
             return
         if self._closed:
             raise StoreError(f"the store {self.address.shown} is closed")
@@ -171,6 +171,16 @@ class RedisServer:
         self._connected = True
         self.connections += 1
         self._pause = self._not_before = 0.0
+
+    def _is_lost(self) -> bool:
+        """Whether Redis has hung up meanwhile: seen before a command is sent, it costs nobody anything."""
+        try:
+            lost = bool(self._connection.can_read(0))  # there is nothing that it could tell by itself
+        except (RedisError, OSError):
+            lost = True
+        if lost:
+            self._drop()
+        return lost
 
     def _drop(self) -> None:
         self._connected = False

@@ -8,7 +8,7 @@ from typing import Any, Final
 from clipper_admin.exceptions import ClipperException
 from clipper_admin.log import ClusterLogger
 from clipper_admin.managers import docker_parts, ports, waiting
-from clipper_admin.managers.docker_engine import Engine
+from clipper_admin.managers.docker_engine import Engine, explained
 from clipper_admin.managers.docker_parts import (
     FRONTEND,
     MANAGEMENT_FRONTEND,
@@ -159,12 +159,29 @@ def _store(engine: Engine, cluster: str, wishes: Wishes, kept: list[Any], run: A
     for redis in kept:
         if REDIS_PORT in redis.labels:
             redis.start()
+            _await_redis(redis)
             return docker_parts.store_address(redis.name, docker_parts.INNER_REDIS, cluster)
     logger.info("Starting managed Redis instance in Docker")
     engine.make_volume(docker_parts.volume_name(cluster))
     port = ports.preferred_port("127.0.0.1", wishes.redis_port)
     redis = run(docker_parts.redis(cluster, wishes.redis_image, port))
+    _await_redis(redis)
     return docker_parts.store_address(redis.name, docker_parts.INNER_REDIS, cluster)
+
+
+def _await_redis(redis: Any) -> None:
+    """Servers that start with it would end, as they can't reach it."""
+
+    def missing() -> str:
+        with explained("ask Redis"):
+            code, words = redis.exec_run(["redis-cli", "ping"])
+        return (
+            ""
+            if code == 0 and b"PONG" in words
+            else f"Redis does not answer: {words.decode(errors='replace').strip()}"
+        )
+
+    wait_for([redis], missing, START_TIMEOUT, "Redis")
 
 
 def _fluentd(cluster: str, wishes: Wishes) -> docker_parts.Part:

@@ -88,7 +88,7 @@ def redis(cluster: str, image: str, port: int) -> Part:
         some_name("redis"),
         image,
         {CLUSTER: cluster, REDIS_PORT: str(port)},
-        command=("redis-server", "--appendonly", "yes", "--appendfsync", "always"),
+        command=("redis-server", "--appendonly", "yes", "--appendfsync", "always", "--protected-mode", "no"),
         ports={INNER_REDIS: port},
         volumes={volume_name(cluster): "/data"},
     )

@@ -104,6 +104,8 @@ def _ending(container: Any) -> str:
         return ""
     if state.get("OOMKilled"):
         return "ran out of memory: give it more, or make the model smaller"
+    if state["Status"] == "running":
+        return "ended, and was started again"
     return f"ended with exit code {state['ExitCode']}"
 
 
