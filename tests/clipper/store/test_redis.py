@@ -63,14 +63,12 @@ def forget_pause(each):
     each._server._not_before = 0.0
 
 
-def test_a_lost_connection_is_told_and_the_next_call_has_a_new_one(server, store, journal):
+def test_a_connection_lost_while_idle_is_made_anew_and_all_is_read_again(server, store, journal):
     store.read(), journal.changed()
     assert (store.changed(), journal.changed()) == (False, False)
     with server.client() as client:
         client.client_kill_filter(_type="normal", skipme=True)
     for each in (store, journal):
-        with pytest.raises(StoreError, match=rf"the Redis redis://127.0.0.1:{server.port}/0\S+ can't be reached"):
-            each.changed()
         assert each.changed(), "all is to be read again"
     assert not journal.changed()
     assert store.read() == Registry()
@@ -291,9 +289,6 @@ def test_lost_data_is_no_empty_registry(start, opened, how):
     else:
         server.kill()
         server.start()
-        for each in (store, journal):
-            with pytest.raises(StoreError, match="can't be reached"):
-                each.changed()
     assert store.changed()
     for call in (store.read, lambda: journal.read(0, 10), lambda: journal.append([feedback(2)])):
         with pytest.raises(StoreError, match=r"has lost the data of the cluster .*: put back a backup"):
