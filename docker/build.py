@@ -72,7 +72,8 @@ def _frameworks(names: str, extras: dict[str, list[str]]) -> dict[str, list[str]
 
 
 def _is_framework(name: str, needs: list[str]) -> bool:
-    return name not in ("examples", "parquet", "redis") and not any("clipper-serving[" in need for need in needs)
+    others = ("docker", "examples", "parquet", "redis")
+    return name not in others and not any("clipper-serving[" in need for need in needs)
 
 
 def _package(requirement: str) -> str:

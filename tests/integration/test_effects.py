@@ -49,6 +49,7 @@ SERVERS = {
     "management_port": "tests/clipper/management/test_frontend.py::test_a_port_in_use_is_told",
     "rpc_port": f"{HERE}::test_a_container_of_another_machine_finds_the_port",
     "rpc_socket": "tests/integration/test_replicas.py::test_replicas_that_are_killed_cost_no_query",
+    "metrics_address": "tests/docker/test_manager.py::test_prometheus_knows_every_frontend_and_replica",
     "metrics_sockets": PAIR,
     "frontend": PAIR,
     "cache_bytes": CACHE,

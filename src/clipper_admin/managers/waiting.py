@@ -166,7 +166,7 @@ def _way_out(ending: str, words: str, interpreter: str) -> str:
         r"MemoryError|Memory allocation still failed|OutOfMemoryError|Could not reserve enough space", words
     ):
         return (
-            "It ran out of memory: if you gave memory_bytes, give more; libraries need some, too. Then deploy again."
+            "It ran out of memory: if you gave memory_bytes, give more, as libraries need some; then deploy it again."
         )
     if "SIGKILL" in ending:
         return "Make the model smaller, start fewer replicas, or give the machine more memory; then deploy again."
