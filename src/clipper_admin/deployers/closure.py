@@ -8,8 +8,7 @@ import logging
 import sys
 import tempfile
 import types
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,21 +22,6 @@ from clipper_admin.log import SessionLogger
 LARGE_BYTES: Final = 250_000_000
 
 logger = SessionLogger(logging.getLogger(__name__))
-
-
-@contextmanager
-def saved_function(func: Callable[..., Any]) -> Iterator[Path]:
-    """A directory with ``func.pkl`` and the caller's own modules it needs in ``modules/``; removed afterwards.
-
-    Raises:
-        ClipperException: not a function of the inputs, or it holds something that can't be pickled (named).
-    """
-    with temporary_directory() as name:
-        directory = Path(name)
-        logger.info("Saving function to %s", directory)
-        save_function(func, directory)
-        logger.info("Serialized and supplied predict function")
-        yield directory
 
 
 def save_function(func: Callable[..., Any], directory: Path, arguments: Sequence[str] = ("inputs",)) -> None:

@@ -12,7 +12,7 @@ from clipper_admin import defaults
 from clipper_admin.exceptions import ClipperException
 from clipper_admin.limits import seconds, tcp_port, whole_number
 from clipper_admin.log import ClusterLogger
-from clipper_admin.managers import docker_build, docker_parts
+from clipper_admin.managers import docker_build, docker_parts, environments
 from clipper_admin.managers.docker_cluster import DockerCluster, Wishes, as_started, start
 from clipper_admin.managers.docker_engine import Engine, tail
 from clipper_admin.managers.docker_parts import CLUSTER, MODEL
@@ -161,7 +161,7 @@ class DockerContainerManager:
             )
         tag = image_tag(self.cluster_identifier, name, version, container_registry)
         labels = {CLUSTER: self.cluster_identifier, MODEL: f"{name}_{version}"}
-        packages = docker_build.checked(pkgs_to_install)
+        packages = environments.checked(pkgs_to_install or ())
         docker_build.build(self._engine, labels, tag, Path(model_data_path), base_image, packages, self.logger)
         if container_registry:
             docker_build.push(self._engine, tag, self.logger)

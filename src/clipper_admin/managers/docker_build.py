@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-import shlex
+import logging
 import sys
 import tarfile
 from collections.abc import Iterator, Sequence
@@ -114,15 +114,7 @@ def _follow(steps: Iterator[dict[str, Any]], failed: str, logger: ClusterLogger)
         text = str(step.get("stream") or step.get("status") or "").strip()
         if text:
             said = [*said[1 - _WORDS_SHOWN :], text]
-            logger.log(20 if text.startswith(("Step ", "Successfully ")) else 10, text)
+            logger.log(logging.INFO if text.startswith(("Step ", "Successfully ")) else logging.DEBUG, text)
         if "error" in step:
             words = "\n".join(said[-_WORDS_SHOWN:])
             raise ClipperException(f"{failed}: {str(step['error']).strip()}\n{words}")
-
-
-def checked(packages: Sequence[str] | None) -> tuple[str, ...]:
-    """Raises ClipperException for what pip would take as an option."""
-    for each in packages or ():
-        if not isinstance(each, str) or not each.strip() or each.strip().startswith("-"):
-            raise ClipperException(f"{shlex.quote(str(each))} in pkgs_to_install is not a requirement: name packages")
-    return tuple(each.strip() for each in packages or ())

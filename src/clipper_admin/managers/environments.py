@@ -68,7 +68,7 @@ def make_environment(environments: Path, interpreter: str, packages: Sequence[st
     Raises:
         ClipperException: a package can't be installed (uv's own words are in the message); nothing is left behind.
     """
-    needs = _with_own_needs(_checked(packages))
+    needs = _with_own_needs(checked(packages))
     key = environment_key(python_version(interpreter), interpreter, needs)
     python = environments / key / "bin" / "python"
     private_folder(environments)
@@ -177,7 +177,8 @@ def _uv_process(arguments: Sequence[str]) -> Iterator[subprocess.Popen[str]]:
         yield process
 
 
-def _checked(packages: Sequence[str]) -> list[str]:
+def checked(packages: Sequence[str]) -> list[str]:
+    """The packages; ClipperException for what pip and uv would take as an option."""
     for package in packages:
         if not isinstance(package, str) or not package.strip() or package.strip().startswith("-"):
             raise ClipperException(

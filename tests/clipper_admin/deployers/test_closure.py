@@ -8,10 +8,12 @@ import sys
 import textwrap
 import threading
 import types
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
-from clipper_admin.deployers.closure import LARGE_BYTES, save_function, saved_function, warn_of_size
+from clipper_admin.deployers.closure import LARGE_BYTES, save_function, temporary_directory, warn_of_size
 from clipper_admin.exceptions import ClipperException
 
 CALL = """
@@ -20,6 +22,14 @@ from pathlib import Path
 from clipper.container.load import load_function
 print(json.dumps(load_function(Path(sys.argv[1]))(json.loads(sys.argv[2]))))
 """
+
+
+@contextmanager
+def saved_function(func):
+    """The directory that a function was saved to, as long as the block runs."""
+    with temporary_directory() as name:
+        save_function(func, Path(name))
+        yield Path(name)
 
 
 def run_elsewhere(directory, inputs, cwd):
@@ -76,8 +86,6 @@ def test_a_lambda_needs_no_modules(answer, messages):
     factor = 2
     assert answer(lambda xs: [str(factor * sum(x)) for x in xs], [[1, 2], [3]]) == ["6", "6"]
     assert carried(messages) == []
-    assert messages()[-1] == "Serialized and supplied predict function"
-    assert messages()[0].startswith("Saving function to /")
 
 
 def test_a_function_of_a_local_module(write, answer, messages):
