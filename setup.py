@@ -49,6 +49,7 @@ HOT = (
     "processor",
     "query",
     "query_ids",
+    "request_ids",
     "rpc/frames",
     "rpc/listener",
     "rpc/wire",

@@ -6,7 +6,7 @@ import heapq
 import itertools
 import math
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -119,7 +119,9 @@ class Container:
         self.sizes: list[tuple[float, int]] = []
         self.worked = 0.0
 
-    def send_batch(self, batch_id: int, inputs: list[bytes], budget_micros: int) -> None:
+    def send_batch(
+        self, batch_id: int, inputs: list[bytes], budget_micros: int, request_ids: Sequence[str] = ()
+    ) -> None:
         self.sent.append((batch_id, len(inputs)))
         self.sizes.append((self.world.now, len(inputs)))
         if len(self.sent) == 1:

@@ -12,8 +12,8 @@ import pytest
 SOURCE = Path(__file__).parent.parent / "src"
 FILES = sorted(SOURCE.rglob("*.py"))
 
-GROUND_FLOOR = ["errors", "types", "fragments", "config", "process", "distribution", "histogram", "snapshot"]
-GROUND_FLOOR += ["metrics", "prediction", "sockets"]
+GROUND_FLOOR = ["errors", "types", "fragments", "log_format", "request_ids", "config", "process", "distribution"]
+GROUND_FLOOR += ["histogram", "snapshot", "metrics", "prediction", "sockets"]
 LAYERS = [
     set(GROUND_FLOOR),
     {"store", "rpc"},

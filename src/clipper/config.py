@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from clipper.errors import ConfigError
+from clipper.log_format import FORMATS, LEVELS
 
 
 def setting(default: Any, description: str) -> Any:
@@ -34,6 +35,8 @@ class Config:
     request_timeout: float = setting(5.0, "seconds to receive headers, and idle")
     content_timeout: float = setting(300.0, "seconds to receive a body")
     drain_timeout: float = setting(10.0, "seconds SIGTERM waits for answers")
+    log_level: str = setting("info", "debug (a line for each request), info, warning or error")
+    log_format: str = setting("text", "text, or json: an object a line")
 
 
 def load_config(argv: Sequence[str], environ: Mapping[str, str]) -> Config:
@@ -64,6 +67,12 @@ def _check(config: Config) -> None:
             raise ConfigError(f"{flag} is {value}: a port is a number from 0 to 65535")
         if each.name.endswith(("_limit", "_timeout")) and not 0 < value < float("inf"):
             raise ConfigError(f"{flag} is {value}: give a number above 0 ({each.metadata['help']})")
+    for flag, value, known in (
+        ("--log-level", config.log_level, LEVELS),
+        ("--log-format", config.log_format, FORMATS),
+    ):
+        if value not in known:
+            raise ConfigError(f"{flag} is {value!r}: choose one of {', '.join(known)}")
     if config.cache_bytes < 0:
         raise ConfigError(f"--cache-bytes is {config.cache_bytes}: give the size in bytes, or 0 for no cache")
 

@@ -35,12 +35,20 @@ class DrawnQuery:
         "id",
         "lane",
         "listeners",
+        "request_id",
         "shadows",
         "unheard",
     )
 
     def __init__(
-        self, query_id: int, lane: Lane, context: Context, arrived: float, answer: Answer, decisions: Decisions
+        self,
+        query_id: int,
+        lane: Lane,
+        context: Context,
+        arrived: float,
+        answer: Answer,
+        decisions: Decisions,
+        request_id: str = "",
     ) -> None:
         self.id = query_id
         self.lane = lane
@@ -48,6 +56,7 @@ class DrawnQuery:
         self.arrived = arrived
         self.deadline = arrived + lane.slo
         self.answer: Answer | None = answer
+        self.request_id = request_id
         self.asked: Sequence[Choice] = ()
         self.shadows: tuple[ModelVersion, ...] = ()
         self.answered_with: bytes | None = None
@@ -75,7 +84,9 @@ class DrawnQuery:
             asks_none(self.lane, self)
             return
         self.unheard = 1
-        self._flight = self.lane.executor.submit(choices[0].model, self.context.data, self.deadline, self, now)
+        self._flight = self.lane.executor.submit(
+            choices[0].model, self.context.data, self.deadline, self, now, self.request_id
+        )
 
     def output(self, model: ModelVersion, fragment: bytes) -> None:
         self._output = fragment

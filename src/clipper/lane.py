@@ -47,6 +47,7 @@ class OpenQuery(Protocol):
     arrived: float
     deadline: float
     answer: Answer | None
+    request_id: str
 
     def give_up(self) -> None:
         """The deadline is there."""
@@ -118,7 +119,7 @@ class Lane:
         assert reason is not None
         self._metrics.defaulted(reason, now - query.arrived)
         if now >= self._silent_until:
-            self._report(prediction, detail, now)
+            self._report(query, prediction, detail, now)
         answer, query.answer = query.answer, None
         assert answer is not None
         answer(prediction)
@@ -148,10 +149,12 @@ class Lane:
                 return
             yield query
 
-    def _report(self, prediction: Prediction, detail: str, now: float) -> None:
+    def _report(self, query: OpenQuery, prediction: Prediction, detail: str, now: float) -> None:
         self._silent_until = now + LOG_INTERVAL
         reason, why = prediction.reason, detail or prediction.explanation
-        log.warning("app %s: default output for query %d (%s): %s", self.app.name, prediction.query_id, reason, why)
+        name, query_id = self.app.name, query.id
+        fields = {"app": name, "query_id": query_id, "reason": reason, "request_id": query.request_id}
+        log.warning("app %s: default output for query %d (%s): %s", name, query_id, reason, why, extra=fields)
 
 
 def policy_failed(lane: Lane, query: OpenQuery, what: str, error: Exception) -> None:

@@ -40,13 +40,21 @@ class PolicyQuery:
         "lane",
         "listeners",
         "outputs",
+        "request_id",
         "shadow_outputs",
         "shadows",
         "unheard",
     )
 
     def __init__(
-        self, query_id: int, lane: Lane, context: Context, arrived: float, answer: Answer, decisions: Decisions
+        self,
+        query_id: int,
+        lane: Lane,
+        context: Context,
+        arrived: float,
+        answer: Answer,
+        decisions: Decisions,
+        request_id: str = "",
     ) -> None:
         self.id = query_id
         self.lane = lane
@@ -54,6 +62,7 @@ class PolicyQuery:
         self.arrived = arrived
         self.deadline = arrived + lane.slo
         self.answer: Answer | None = answer
+        self.request_id = request_id
         self.asked: list[Choice] = []
         self.shadows: tuple[ModelVersion, ...] = ()
         self.outputs: dict[ModelVersion, bytes] = {}
@@ -105,7 +114,7 @@ class PolicyQuery:
             models += self.shadows
         self.unheard += len(models)
         for model in models:
-            flight = submit(model, data, self.deadline, self, now)
+            flight = submit(model, data, self.deadline, self, now, self.request_id)
             if flight is not None:
                 self._flights.append(flight)
         self._sending = False

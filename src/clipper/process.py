@@ -4,19 +4,11 @@ from __future__ import annotations
 
 import ctypes
 import gc
-import logging
 import signal
 import sys
 from collections.abc import Mapping
 
 _PR_SET_PDEATHSIG = 1
-
-
-def log_to_stderr() -> None:
-    """One event a line, with time, level and origin."""
-    logging.basicConfig(
-        stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s"
-    )
 
 
 def die_with_parent(environ: Mapping[str, str]) -> None:

@@ -76,11 +76,13 @@ class Processor:
         arrived: float,
         models: tuple[ModelVersion, ...] | None = None,
         user: str = "",
+        request_id: str = "",
     ) -> OpenQuery:
         """Has ``answer`` called exactly once: with an output, or with the default at the latest at the deadline.
 
         ``arrived`` is when the query's first byte came (the loop's clock, seconds); ``models`` overrides the linked
-        models' current versions; ``user`` is whom it is for. The query that is returned can be abandoned.
+        models' current versions; ``user`` is whom it is for; ``request_id`` is what the client calls the request, for
+        logs. The query that is returned can be abandoned.
         """
         lane = self._lanes.get(app)
         if lane is None:
@@ -89,11 +91,12 @@ class Processor:
                 self._metrics.app(app.name).weights = lambda: self._states.weights(app.name)
         models = app.models if models is None else models
         if app.selects and models:
-            return self._ask_by_policy(lane, data, answer, arrived, models, user)
-        query = Query(self._ids.take(), lane, arrived, answer)
+            return self._ask_by_policy(lane, data, answer, arrived, models, user, request_id)
+        query = Query(self._ids.take(), lane, arrived, answer, request_id)
         lane.admit(query)
         if models:
-            query.flight = self._executor.submit(models[0], data, query.deadline, query, self._time())
+            now = self._time()
+            query.flight = self._executor.submit(models[0], data, query.deadline, query, now, request_id)
         else:
             lane.defaulted(query, "no_model", f"nothing to ask: {what_is_missing(app)}")
         return query
@@ -121,15 +124,22 @@ class Processor:
         return Lane(app, self._executor, self._clock, metrics)
 
     def _ask_by_policy(
-        self, lane: Lane, data: bytes, answer: Answer, arrived: float, models: tuple[ModelVersion, ...], user: str
+        self,
+        lane: Lane,
+        data: bytes,
+        answer: Answer,
+        arrived: float,
+        models: tuple[ModelVersion, ...],
+        user: str,
+        request_id: str = "",
     ) -> DrawnQuery | PolicyQuery:
         app, rng = lane.app, self._rng
         context = Context(data, app.application.input_type, user, rng.random())
         query: DrawnQuery | PolicyQuery
         if app.draws_one:
-            query = DrawnQuery(self._ids.take(), lane, context, arrived, answer, self._decisions)
+            query = DrawnQuery(self._ids.take(), lane, context, arrived, answer, self._decisions, request_id)
         else:
-            query = PolicyQuery(self._ids.take(), lane, context, arrived, answer, self._decisions)
+            query = PolicyQuery(self._ids.take(), lane, context, arrived, answer, self._decisions, request_id)
         lane.admit(query)
         if not user or not app.learns:
             query.ask(self._states.of_everybody(app.name), models, rng, self._time())

@@ -12,14 +12,15 @@ class Query:
     """A question to the one model of an application that has never had feedback. It is answered once: by the model,
     or at its deadline, with the reason why."""
 
-    __slots__ = ("answer", "arrived", "deadline", "flight", "id", "lane")
+    __slots__ = ("answer", "arrived", "deadline", "flight", "id", "lane", "request_id")
 
-    def __init__(self, query_id: int, lane: Lane, arrived: float, answer: Answer) -> None:
+    def __init__(self, query_id: int, lane: Lane, arrived: float, answer: Answer, request_id: str = "") -> None:
         self.id = query_id
         self.lane = lane
         self.arrived = arrived
         self.deadline = arrived + lane.slo
         self.answer: Answer | None = answer
+        self.request_id = request_id
         self.flight: Flight | None = None
 
     def output(self, model: ModelVersion, fragment: bytes) -> None:

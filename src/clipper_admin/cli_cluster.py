@@ -54,6 +54,10 @@ def start(
     rpc_port: RpcPort = None,
     frontends: Annotated[int | None, typer.Option(help="Query frontends that share the query port. [1]")] = None,
     cache_size: Annotated[int | None, typer.Option(help="Bytes of prediction cache; 0: off. [33554432]")] = None,
+    log_level: Annotated[
+        str | None, typer.Option(help="debug (a line for each request), info, warning or error. [info]")
+    ] = None,
+    log_format: Annotated[str | None, typer.Option(help="text, or json: an object a line. [text]")] = None,
 ) -> None:
     """Start a cluster on this machine, or take up one that was stopped or has died. It runs until `clipper stop`.
 
@@ -67,7 +71,8 @@ def start(
         )
     before = folder.read() or FIRST_START
     ports = _ports(before, query_port, management_port, rpc_port)
-    manager = terminal.manager(ports["query"], ports["management"], ports["rpc"], before.host)
+    log = {"log_level": log_level or before.log_level, "log_format": log_format or before.log_format}
+    manager = terminal.manager(ports["query"], ports["management"], ports["rpc"], before.host, **log)
     connection = ClipperConnection(manager)
     connection.start_clipper(
         cache_size=_given(cache_size, before.cache_size),

@@ -52,9 +52,14 @@ class Terminal:
         return self.output is Output.JSON
 
     def manager(
-        self, query_port: int = 1337, management_port: int = 1338, rpc_port: int = 7000, host: str = "127.0.0.1"
+        self,
+        query_port: int = 1337,
+        management_port: int = 1338,
+        rpc_port: int = 7000,
+        host: str = "127.0.0.1",
+        **options: Any,
     ) -> LocalContainerManager:
-        return LocalContainerManager(self.cluster, query_port, management_port, rpc_port, self.home, host)
+        return LocalContainerManager(self.cluster, query_port, management_port, rpc_port, self.home, host, **options)
 
     @property
     def folder(self) -> ClusterFolder:

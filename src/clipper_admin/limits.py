@@ -56,6 +56,26 @@ def batch_limit(value: object) -> int:
     return number
 
 
+def log_level(value: str) -> str:
+    """``value``, if it is a level that servers and containers log from."""
+    from clipper.container.log import LEVELS  # as `import clipper_admin` loads nothing of clipper
+
+    return _one_of("log_level", value, LEVELS)
+
+
+def log_format(value: str) -> str:
+    """``value``, if it is a form of their lines."""
+    from clipper.container.log import FORMATS
+
+    return _one_of("log_format", value, FORMATS)
+
+
+def _one_of(what: str, value: str, known: Sequence[str]) -> str:
+    if value not in known:
+        raise ClipperException(f"{what} must be one of {', '.join(known)}, not {value!r}")
+    return value
+
+
 def learning(value: object) -> str:
     """``value``, if it names a way to learn the size of batches."""
     if not isinstance(value, str) or value not in BATCHING:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import time
 from collections import deque
@@ -11,6 +12,21 @@ from pathlib import Path
 from typing import BinaryIO
 
 PAUSE = 0.2
+
+
+def readable(text: str) -> str:
+    """Log lines for people: what servers and containers have written as JSON becomes time and message."""
+    return "\n".join(map(_plain, text.splitlines()))
+
+
+def _plain(line: str) -> str:
+    if not line.startswith('{"time"'):
+        return line
+    try:
+        told = json.loads(line)
+        return "\n".join([f"{told['time']} {told['message']}", *filter(None, [told.get("traceback")])])
+    except (ValueError, KeyError, TypeError):
+        return line
 
 
 def last_lines(paths: Mapping[str, Path], count: int) -> Iterator[tuple[str, str]]:

@@ -33,6 +33,8 @@ def test_flags_that_do_not_fit_end_with_a_usage_error(argv: list[str], capsys: p
     "argv",
     [
         ["--query-port=-1"],
+        ["--log-level=loud"],
+        ["--log-format=xml"],
         ["--rpc-port=70000"],
         ["--cache-bytes=-1"],
         ["--queue-limit=0"],

@@ -40,6 +40,7 @@ IDLE = f"{OPTIONS}::test_an_idle_connection_is_closed"
 BODY = f"{OPTIONS}::test_a_body_that_does_not_come_is_not_waited_for"
 CACHE = f"{HERE}::test_the_cache_holds_as_much_as_it_may"
 PAIR = f"{FRONTENDS}::test_both_frontends_answer_and_their_metrics_add_up"
+LOGGED = "tests/integration/test_request_log.py::test_a_prediction_is_found_in_every_log_by_its_name"
 SIDE_BY_SIDE = f"{LOCAL}::test_two_clusters_side_by_side"
 
 SERVERS = {
@@ -58,6 +59,7 @@ SERVERS = {
     "request_timeout": IDLE,
     "content_timeout": BODY,
     "drain_timeout": f"{HERE}::test_a_drain_takes_as_long_as_it_may",
+    **dict.fromkeys(["log_level", "log_format"], LOGGED),
 }
 MANAGER = {
     "cluster_name": SIDE_BY_SIDE,
@@ -67,6 +69,7 @@ MANAGER = {
     "home": f"{LOCAL}::test_a_cluster_from_start_to_stop",
     "host": f"{HERE}::test_the_address_to_listen_on_is_the_one_that_was_given",
     "deploy_timeout": f"{LOCAL}::test_a_model_that_hangs_is_shown_where",
+    **dict.fromkeys(["log_level", "log_format"], LOGGED),
 }
 START = {
     **dict.fromkeys(["query_frontend_image", "mgmt_frontend_image", "frontend_exporter_image"], "of images"),

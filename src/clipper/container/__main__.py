@@ -29,7 +29,7 @@ def main() -> int:
         manifest = read_manifest(settings.model_path)
         take_place(manifest, settings.replica_id, os.environ)
     except (SettingsError, ValueError, OSError) as error:
-        log(f"ERROR: {error}")
+        log(f"ERROR: {error}", "error")
         return WRONG
     return _run_other(manifest) if manifest.command else _serve(settings, manifest)
 
@@ -39,7 +39,7 @@ def _run_other(manifest: Manifest) -> int:
     try:
         give_way(manifest, os.environ)
     except OSError as error:
-        log(f"ERROR: {manifest.command[0]} can't be run ({error.strerror}): install it where the models run")
+        log(f"ERROR: {manifest.command[0]} can't be run ({error.strerror}): install it where the models run", "error")
     return WRONG
 
 
@@ -48,9 +48,10 @@ def _serve(settings: Settings, manifest: Manifest) -> int:
     try:
         from clipper.container.serving import serve
     except ImportError as missing:
-        log(f"The model's environment lacks what the container needs: {missing}")
+        log(f"The model's environment lacks what the container needs: {missing}", "error")
         if missing.name:
-            log(f"Missing package {missing.name!r}: pass pkgs_to_install=[{missing.name!r}] when deploying")
+            advice = f"pass pkgs_to_install=[{missing.name!r}] when deploying"
+            log(f"Missing package {missing.name!r}: {advice}", "error")
         return MISSING_PACKAGE
     return serve(settings, manifest)
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Sequence
 from operator import itemgetter
 from typing import Final, NoReturn
 
 from clipper.container.batch_metrics import BatchMetrics
 from clipper.container.inputs import Inputs
 from clipper.container.load import Function
-from clipper.container.log import TracebackLog, format_traceback, log
+from clipper.container.log import TracebackLog, format_traceback, is_logged, log, shown_ids
 from clipper.container.outputs import OutputError, encode_outputs, failure
-from clipper.rpc.wire import MAX_OUTCOMES, Frame, InputType, Outcome, encode_outcomes
+from clipper.container.request_ids import CURRENT
+from clipper.rpc.wire import MAX_OUTCOMES, Frame, InputType, Outcome, decode_request_ids, encode_outcomes
 
 _DEFAULT_BUDGET: Final = 1.0
 _MAX_OUTPUTS: Final = MAX_OUTCOMES // 2  # leaves more than enough for their lengths
@@ -28,6 +30,7 @@ class Model:
         self._function = function
         self._input_type = input_type
         self._tracebacks = TracebackLog()
+        self._logs_batches = is_logged("debug")
         self.metrics = BatchMetrics()
 
     def answer(self, frame: Frame, received_in: float = 0.0) -> bytes:
@@ -36,7 +39,8 @@ class Model:
         WireError if the batch is malformed; KeyboardInterrupt passes.
         """
         began = time.monotonic()
-        attempt = Attempt(self._function, Inputs(frame, self._input_type), frame, self._tracebacks)
+        request_ids = decode_request_ids(frame) if frame.id_bytes else []
+        attempt = Attempt(self._function, Inputs(frame, self._input_type), frame, self._tracebacks, request_ids)
         outcomes = attempt.outcomes() if frame.items else []
         size = sum(len(data) for _, data in outcomes)
         if size > _MAX_OUTPUTS:
@@ -45,7 +49,15 @@ class Model:
         worked = time.monotonic() - began
         self.metrics.record(frame.items, received_in, attempt.parsing, worked - attempt.parsing, received_in + worked)
         self.metrics.errors += len(outcomes) - sum(map(_IS_OK, outcomes))
+        if self._logs_batches:
+            _note(outcomes, worked, [each for each in request_ids if each])
         return encode_outcomes(frame.batch_id, outcomes, int(worked * 1e6))
+
+
+def _note(outcomes: list[Outcome], seconds: float, names: list[str]) -> None:
+    count, failed = len(outcomes), sum(not ok for ok, _ in outcomes)
+    text = f"Answered a batch of {count} in {seconds * 1000:.2f} ms, {failed} failed{shown_ids(names)}"
+    log(text, "debug", queries=count, failed=failed, seconds=round(seconds, 6), request_ids=names)
 
 
 class Attempt:
@@ -54,7 +66,14 @@ class Attempt:
     The search lasts at most the batch's budget; then what is left of the failing part gets the error it was in.
     """
 
-    def __init__(self, function: Function, inputs: Inputs, frame: Frame, tracebacks: TracebackLog) -> None:
+    def __init__(
+        self,
+        function: Function,
+        inputs: Inputs,
+        frame: Frame,
+        tracebacks: TracebackLog,
+        request_ids: Sequence[str] = (),
+    ) -> None:
         self._function = function
         self._inputs = inputs
         self._payload = frame.payload
@@ -62,6 +81,7 @@ class Attempt:
         self._original = bytes(frame.payload) if len(inputs) > 1 else b""
         self._give_up = time.monotonic() + (frame.budget_micros / 1e6 or _DEFAULT_BUDGET)
         self._tracebacks = tracebacks
+        self._request_ids = request_ids
         self.parsing = 0.0
         """Seconds in which inputs were made of the message."""
 
@@ -77,7 +97,7 @@ class Attempt:
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # sys.exit() in a model, too, fails its query and not the container
-            self._tracebacks.write(error, count, time.monotonic())
+            self._tracebacks.write(error, count, time.monotonic(), self._request_ids[first:end])
             failed = failure(_describe(error))
         if count == 1:
             return [failed]
@@ -88,6 +108,7 @@ class Attempt:
         """What the function returns. A child that it forked comes back here, too, and ends: the answer is ours."""
         began = time.monotonic()
         inputs, process = self._inputs.part(first, end), os.getpid()
+        CURRENT.set(self._request_ids[first:end], end - first)
         self.parsing += time.monotonic() - began
         try:
             return self._function(inputs)
@@ -108,7 +129,7 @@ def _end_child(error: BaseException | None) -> NoReturn:
         os._exit(0)
     if isinstance(error, SystemExit):
         os._exit(error.code & 0xFF if isinstance(error.code, int) else bool(error.code))
-    log(f"A process that the model forked raised:\n{format_traceback(error)}")
+    log(f"A process that the model forked raised:\n{format_traceback(error)}", "error")
     os._exit(1)
 
 

@@ -19,8 +19,10 @@ def ask(peer: Peer, queries: Sequence[Query], batch_id: int = 1, budget_micros: 
     expect_answers(peer, {batch_id: queries})
 
 
-def send(peer: Peer, queries: Sequence[Query], batch_id: int, budget_micros: int = 0) -> None:
-    message = wire.encode_batch(batch_id, [each.data for each in queries], budget_micros)
+def send(
+    peer: Peer, queries: Sequence[Query], batch_id: int, budget_micros: int = 0, request_ids: Sequence[str] = ()
+) -> None:
+    message = wire.encode_batch(batch_id, [each.data for each in queries], budget_micros, request_ids)
     peer.send(message, f"a batch of {len(queries)}")
 
 

@@ -12,6 +12,7 @@ from clipper.container.conformance_asking import (
     ask,
     check_outcome,
     expect_all,
+    expect_answers,
     send,
     show,
 )
@@ -63,6 +64,15 @@ def failing_queries(stage: Stage) -> None:
         ask(peer, queries)
 
 
+def named_queries(stage: Stage) -> None:
+    """What clients call their requests is for the log, and changes no answer."""
+    kind, peer = stage.input_type, stage.peer()
+    batch = [query(kind, 0, 3), failing(kind), query(kind, 2, 2)]
+    for number, names in enumerate((["request-1", "", "r-3"], ["", "x" * 128, ""]), 1):
+        send(peer, batch, number, request_ids=names)
+        expect_answers(peer, {number: batch})
+
+
 # -- of strings ------------------------------------------------------------------------------------------------------
 
 
@@ -107,6 +117,7 @@ TYPE_CHECKS: Final[tuple[Check, ...]] = (
     ("inputs of different lengths, and without elements", empty_inputs),
     ("784 and 150,528 elements", large_inputs),
     ("queries that fail", failing_queries),
+    ("requests that have ids", named_queries),
 )
 TEXT_CHECKS: Final[tuple[Check, ...]] = (
     ("texts in many scripts", unicode_texts),

@@ -105,7 +105,8 @@ class Connection:
             return
         if not self._outage_logged:
             what = "Lost" if was_connected else "Can't reach"
-            log(f"{what} the frontend at {self.endpoint}: {reason}; connecting again until it works")
+            text = f"{what} the frontend at {self.endpoint}: {reason}; connecting again until it works"
+            log(text, "warning", frontend=str(self.endpoint))
         self._outage_logged = True
         if now - self._welcomed_at >= SLOWEST_RETRY:  # one that drops us at once is not asked as eagerly
             self._retry = FIRST_RETRY
@@ -226,7 +227,8 @@ class Connection:
         if self._leaving:
             return
         if reason != self._last_refusal:
-            log(f"The frontend at {self.endpoint} refused this model: {reason}; asking every {REFUSED_RETRY:g} s")
+            text = f"The frontend at {self.endpoint} refused this model: {reason}; asking every {REFUSED_RETRY:g} s"
+            log(text, "warning", frontend=str(self.endpoint))
         self._last_refusal, self._outage_logged = reason, True
         self.phase, self.deadline = Phase.WAITING, now + REFUSED_RETRY
 

@@ -91,7 +91,7 @@ class Frontends:
             self._unresolved.discard(address)
         except (OSError, UnicodeError) as error:
             if address not in self._unresolved:
-                log(f"Can't resolve {address}: {error}; trying again")
+                log(f"Can't resolve {address}: {error}; trying again", "warning")
             self._unresolved.add(address)
 
     def _connect(self, wanted: set[Endpoint], now: float) -> None:

@@ -141,7 +141,7 @@ def open_metrics(address: Address, render: Callable[[], str]) -> MetricsServer |
     try:
         server = MetricsServer(address, render)
     except (OSError, UnicodeError) as error:
-        log(f"ERROR: no metrics at {address.host}:{address.port} ({error}): correct CLIPPER_METRICS_ADDRESS")
+        log(f"ERROR: no metrics at {address.host}:{address.port} ({error}): correct CLIPPER_METRICS_ADDRESS", "error")
         return None
     log(f"Metrics at http://{server.address}/metrics")
     return server

@@ -49,7 +49,7 @@ class Runtime:
         self._frontends.leave(time.monotonic())
         while not self._frontends.left:
             if time.monotonic() >= deadline:
-                return log(f"Some frontends did not say goodbye within {DRAIN_TIMEOUT:g} s")
+                return log(f"Some frontends did not say goodbye within {DRAIN_TIMEOUT:g} s", "warning")
             self._step(min(deadline, self._frontends.deadline()))
 
     def _step(self, deadline: float) -> None:

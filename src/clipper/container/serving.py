@@ -32,9 +32,9 @@ def serve(settings: Settings, manifest: Manifest) -> int:
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # a model that calls sys.exit() at import, too
-        log(f"Can't {doing}:\n{format_traceback(error)}")
+        log(f"Can't {doing}:\n{format_traceback(error)}", "error")
         if advice := advise(error):
-            log(advice)
+            log(advice, "error")
         return MISSING_PACKAGE if isinstance(error, ImportError) else WRONG
     _run(settings, function)
     return 0

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from clipper.container.addresses import Address, parse_address
+from clipper.container.log import FORMATS, LEVELS
 from clipper.rpc.wire import InputType, parse_input_type
 
 WRONG: Final = 1
@@ -37,6 +38,8 @@ class Settings:
 
 def read_settings(environ: Mapping[str, str]) -> Settings:
     """Raises SettingsError if a variable is missing or wrong."""
+    _check_log("CLIPPER_LOG_LEVEL", environ, LEVELS)
+    _check_log("CLIPPER_LOG_FORMAT", environ, FORMATS)
     return Settings(
         model_name=_required(environ, "CLIPPER_MODEL_NAME"),
         model_version=_required(environ, "CLIPPER_MODEL_VERSION"),
@@ -46,6 +49,11 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         addresses=_addresses(environ),
         metrics=_metrics(environ.get("CLIPPER_METRICS_ADDRESS", "").strip()),
     )
+
+
+def _check_log(name: str, environ: Mapping[str, str], known: Sequence[str]) -> None:
+    if environ.get(name, known[0]) not in known:
+        raise SettingsError(f"{name}={environ[name]!r} is not one of {', '.join(known)}")
 
 
 def _required(environ: Mapping[str, str], name: str) -> str:

@@ -1,6 +1,6 @@
-"""``clipper_admin.metrics`` for models in environments without ``clipper_admin``.
+"""``clipper_admin.metrics`` and ``clipper_admin.logs`` for models in environments without ``clipper_admin``.
 
-Where the real one is installed it is imported, as ever, and uses the same registry.
+Where the real ones are installed they are imported, as ever, and use the same registry.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ from types import ModuleType
 from typing import Final
 
 from clipper.container.metrics import DEFAULT_BUCKETS, REGISTRY, MetricError
+from clipper.container.request_ids import CURRENT
 
 
 def stand_in() -> None:
-    """From now on ``import clipper_admin.metrics`` works, whatever is installed."""
+    """From now on ``import clipper_admin.metrics`` works, and ``.logs``, whatever is installed."""
     if not any(isinstance(each, _Finder) for each in sys.meta_path):
         sys.meta_path.append(_Finder())
 
@@ -32,6 +33,7 @@ def report_metric(name: str, val: float) -> None:
 _NAMES: Final[dict[str, dict[str, Callable[..., object]]]] = {
     "clipper_admin": {"ClipperException": MetricError},
     "clipper_admin.exceptions": {"ClipperException": MetricError},
+    "clipper_admin.logs": {"request_ids": CURRENT.request_ids},
     "clipper_admin.metrics": {"add_metric": add_metric, "report_metric": report_metric},
 }
 

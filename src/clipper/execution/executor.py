@@ -59,9 +59,12 @@ class Executor:
     # -- queries ---------------------------------------------------------------------------------------------------
 
     def submit(
-        self, version: ModelVersion, data: bytes, deadline: float, waiter: Waiter, now: float
+        self, version: ModelVersion, data: bytes, deadline: float, waiter: Waiter, now: float, request_id: str = ""
     ) -> Flight | None:
-        """Asks for one output. The waiter hears of it exactly once, maybe before this returns (then None)."""
+        """Asks for one output. The waiter hears of it exactly once, maybe before this returns (then None).
+
+        ``request_id`` goes to the container, unless somebody else has asked for the same output before.
+        """
         model = self._models.get(version)
         if model is None or model.settings is None:
             waiter.failure(version, "no_replica", f"no container of {version} has ever connected")
@@ -79,7 +82,7 @@ class Executor:
                 flight.join(waiter, deadline)
                 return flight
         model.metrics.misses += 1
-        flight = Flight(version, data, deadline, now, [waiter])
+        flight = Flight(version, data, deadline, now, [waiter], request_id)
         if not model.admit(flight, now):
             return None
         if shared:

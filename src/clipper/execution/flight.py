@@ -27,7 +27,8 @@ class Flight:
     """A query on its way through a model: queued, in a batch that a replica works on, or both while it is hedged.
 
     It is over when nobody waits any more. ``shared``: later queries for the same output join it. ``batches`` counts
-    the batches in flight that hold it, ``tries`` the replicas that died while they worked on it.
+    the batches in flight that hold it, ``tries`` the replicas that died while they worked on it. ``request_id``:
+    the first client's, if any.
     """
 
     __slots__ = (
@@ -38,19 +39,27 @@ class Flight:
         "model",
         "queued",
         "queued_at",
+        "request_id",
         "shared",
         "tries",
         "waiters",
     )
 
     def __init__(
-        self, model: ModelVersion, data: bytes, deadline: float, queued_at: float, waiters: list[Waiter]
+        self,
+        model: ModelVersion,
+        data: bytes,
+        deadline: float,
+        queued_at: float,
+        waiters: list[Waiter],
+        request_id: str = "",
     ) -> None:
         self.model = model
         self.input = data
         self.deadline = deadline
         self.queued_at = queued_at
         self.waiters = waiters
+        self.request_id = request_id
         self.queued = False
         self.shared = False
         self.hedged = False

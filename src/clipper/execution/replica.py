@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 from clipper.execution.batching import BatchSizer, Fixed
@@ -38,7 +38,11 @@ FEW_BATCHES = 8
 class Link(Protocol):
     """The connection to a container."""
 
-    def send_batch(self, batch_id: int, inputs: list[bytes], budget_micros: int) -> None: ...
+    def send_batch(
+        self, batch_id: int, inputs: list[bytes], budget_micros: int, request_ids: Sequence[str] = ()
+    ) -> None:
+        """``request_ids``: none, or one for each input, empty where its client gave none."""
+        ...
 
     def close(self, reason: str) -> None:
         """Ends the connection because the other end can't be used; ``reason`` goes to the log."""
@@ -142,16 +146,18 @@ class Replica:
 
     def send(self, flights: list[Flight], now: float) -> None:
         self._next_batch = batch_id = (self._next_batch + 1) & 0xFFFFFFFF
-        deadline, tries = now, 0
+        deadline, tries, named = now, 0, False
         for flight in flights:
             flight.batches += 1
             tries += flight.tries
+            named = named or flight.request_id != ""
             deadline = flight.deadline if flight.deadline > deadline else deadline
         full = len(flights) >= self.sizer.size()
         late_at = self._late_at(len(flights), now)
         self.outstanding[batch_id] = Batch(flights, now, full, late_at, tries > 0)
         budget = min(int(max(0.001, deadline - now) * 1e6), 0xFFFFFFFF)
-        self.link.send_batch(batch_id, [flight.input for flight in flights], budget)
+        request_ids = [flight.request_id for flight in flights] if named else ()
+        self.link.send_batch(batch_id, [flight.input for flight in flights], budget, request_ids)
 
     def _late_at(self, size: int, now: float) -> float:
         expected = self.latency.predict(size)

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import deque
 from collections.abc import Callable
 from typing import Final, cast
 
 from clipper.errors import ClipperError, InternalError, RequestTimeout
-from clipper.frontend.exchange import Exchange, as_clipper_error, with_header
+from clipper.frontend.exchange import Exchange, as_clipper_error, log_bug, with_header
 from clipper.frontend.host import Host
 from clipper.frontend.limits import LINGER
 from clipper.frontend.reader import BODY, IDLE, SHUT, RequestReader
 from clipper.sockets import DirectWriter
-
-_log = logging.getLogger(__name__)
 
 # How much of a read is looked at before the bound on unanswered requests is; of a body, more.
 _SLICE_BYTES: Final = 16_384
@@ -160,7 +157,7 @@ class Connection:
         try:
             self._handler(exchange)
         except Exception:
-            _log.exception("the handler failed on %r %r", exchange.method, exchange.path)
+            log_bug("the handler failed", exchange)
             if exchange.response is None:
                 cause = "the query frontend failed on this request: its log holds the traceback"
                 exchange.reply(500, InternalError(cause).to_json())

@@ -8,6 +8,7 @@ import logging
 from typing import Final, Protocol
 
 from clipper.errors import ClipperError, InternalError
+from clipper.request_ids import header_line
 
 Body = bytes | bytearray | memoryview
 
@@ -36,7 +37,8 @@ class Exchange:
     ``path`` stands without the query string and is not percent-decoded. ``body`` is whole. ``arrived`` is the
     ``loop.time()`` at which the first bytes were read. ``closed`` turns true when the client goes before its
     answer; ``pending``, where it is set, is then abandoned. ``response``, once there is one, is all of it but the
-    Connection header, and ``status`` its status. ``origin`` and ``last`` are the connection's own notes.
+    Connection header, and ``status`` its status. ``request_id`` is what the client calls the request, if it does; it
+    is sent back. ``origin`` and ``last`` are the connection's own notes.
     """
 
     __slots__ = (
@@ -50,6 +52,7 @@ class Exchange:
         "path",
         "pending",
         "query_string",
+        "request_id",
         "response",
         "status",
     )
@@ -71,6 +74,7 @@ class Exchange:
         self.headers = headers
         self.arrived = arrived
         self.body = body
+        self.request_id = ""
         self.response: bytes | None = None
         self.status = 0
         self.pending: Pending | None = None
@@ -96,12 +100,17 @@ class Exchange:
         content = b"" if self.method == b"HEAD" else body  # its answer has the length of the body, not the body
         start = _response_start(status, content_type)
         # %b takes any buffer, which the type checker does not know; join() would be slower for small bodies.
+        if self.request_id:
+            headers += header_line(self.request_id)
         response = b"%b%d\r\n%b\r\n%b" % (start, len(body), headers, content)  # type: ignore[str-format]
         self._send(status, response)
 
     def reply_json(self, body: bytes) -> None:
         """The same as ``reply(200, body)`` to a POST, in less time."""
-        self._send(200, b"".join((_JSON_START, str(len(body)).encode(), b"\r\n\r\n", body)))
+        if self.request_id:
+            self.reply(200, body)
+        else:
+            self._send(200, b"".join((_JSON_START, str(len(body)).encode(), b"\r\n\r\n", body)))
 
     def _send(self, status: int, response: bytes) -> None:
         if self.response is not None:
@@ -129,6 +138,12 @@ def with_header(response: bytes, line: bytes) -> bytes:
 def _response_start(status: int, content_type: bytes) -> bytes:
     phrase = _KNOWN_STATUSES.get(status, "").encode()
     return b"HTTP/1.1 %d %b\r\nContent-Type: %b\r\nContent-Length: " % (status, phrase, content_type)
+
+
+def log_bug(what: str, exchange: Exchange) -> None:
+    """Logs the exception at hand, which was not meant for clients."""
+    fields = {"request_id": exchange.request_id}
+    _log.exception("%s on %r %r", what, exchange.method, exchange.path, extra=fields)
 
 
 def as_clipper_error(error: Exception) -> ClipperError:

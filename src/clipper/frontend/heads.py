@@ -42,8 +42,8 @@ class KnownHeads:
     def learn(self, data: bytes, exchange: Exchange) -> None:
         """``data`` was all of one read, and ``exchange`` the one request that it held."""
         end = data.find(_END) + len(_END)
-        if end > _LONGEST or data[end:] != exchange.body:
-            return
+        if end > _LONGEST or data[end:] != exchange.body or exchange.request_id:
+            return  # an id is another one the next time
         if len(self._heads) >= _MOST:
             self._heads.clear()
         self._heads[data[:end]] = Head(len(data), exchange)

@@ -97,7 +97,8 @@ class PredictEndpoint:
             self._ask_batch(exchange, request.inputs, models, user)
             return
         data, arrived = request.inputs[0], exchange.arrived
-        exchange.pending = self._processor.predict(app, data, Reply(exchange), arrived, models, user)
+        name = exchange.request_id
+        exchange.pending = self._processor.predict(app, data, Reply(exchange), arrived, models, user, name)
 
     def _ask_batch(
         self, exchange: Exchange, inputs: list[bytes], models: tuple[ModelVersion, ...] | None, user: str
@@ -112,7 +113,8 @@ class PredictEndpoint:
                 if position and position % BATCH_STEP == 0:
                     yield
                 place = Place(answer, position)
-                query = self._processor.predict(self._app, data, place, exchange.arrived, models, user)
+                arrived, name = exchange.arrived, exchange.request_id
+                query = self._processor.predict(self._app, data, place, arrived, models, user, name)
                 answer.queries.append(query)
 
         if len(inputs) > BATCH_STEP:

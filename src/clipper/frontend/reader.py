@@ -14,6 +14,7 @@ from httptools import HttpParserCallbackError, HttpParserError, HttpParserUpgrad
 from clipper.errors import BadRequest, HeadersTooLarge, MethodNotAllowed, PayloadTooLarge
 from clipper.frontend.exchange import Exchange, Origin
 from clipper.frontend.limits import Limits
+from clipper.request_ids import HEADER, read_request_id
 
 # What the next byte from the client belongs to.
 IDLE: Final = 0  # a new request
@@ -116,6 +117,7 @@ class RequestReader:
         path, _, query_string = url.partition(b"?")
         method = self._parser.get_method()
         self._exchange = Exchange(self._origin, method, path, query_string, self._headers.copy(), self.since)
+        self._exchange.request_id = read_request_id(self._exchange.header(HEADER))
         self.phase = HEADED
 
     def on_body(self, part: bytes) -> None:

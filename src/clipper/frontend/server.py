@@ -25,9 +25,11 @@ from clipper.frontend.pages import Pages
 from clipper.frontend.peers import MetricsPeers
 from clipper.frontend.registry_feed import RegistryFeed
 from clipper.frontend.replicas import ConnectedReplicas
+from clipper.frontend.request_log import logging_requests
 from clipper.frontend.store_thread import StoreThread
+from clipper.log_format import log_to_stderr
 from clipper.metrics import Metrics
-from clipper.process import collect_garbage_rarely, die_with_parent, log_to_stderr
+from clipper.process import collect_garbage_rarely, die_with_parent
 from clipper.processor import Processor
 from clipper.query_ids import QueryIds
 from clipper.rpc.listener import Listener
@@ -78,7 +80,7 @@ class QueryFrontend:
         self._pages = Pages(metrics, self._peers, self._feed)
         updater = Updater(self._processor, decisions, self._journal, wall_clock)
         self._api = Api(self._processor, metrics, self._pages.table(), updater)
-        self._http = HttpServer(self._api.handle, _limits(config), loop, metrics.process.statuses)
+        self._http = HttpServer(logging_requests(self._api.handle), _limits(config), loop, metrics.process.statuses)
         self._replicas = ConnectedReplicas(self._executor, config.frontend, self._feed.report)
         self._listener = Listener(self._replicas)
         metrics.process.cache_bytes = lambda: cache.size_bytes
@@ -186,7 +188,9 @@ def main() -> None:
     die_with_parent(os.environ)
     sys.setswitchinterval(SWITCH_SECONDS)
     try:
-        uvloop.run(_serve(load_config(sys.argv[1:], os.environ)))
+        config = load_config(sys.argv[1:], os.environ)
+        log_to_stderr(config.log_level, config.log_format, {"frontend": config.frontend})
+        uvloop.run(_serve(config))
     except (ClipperError, OSError) as error:
         log.error("the query frontend can't run: %s", error)
         sys.exit(1)

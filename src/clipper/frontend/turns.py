@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections import deque
 from collections.abc import Generator
 from typing import Final, TypeVar
 
 from clipper.errors import InternalError
-from clipper.frontend.exchange import Exchange
+from clipper.frontend.exchange import Exchange, log_bug
 
 T = TypeVar("T")
 Steps = Generator[None, None, T]
@@ -18,8 +17,6 @@ Steps = Generator[None, None, T]
 
 TURN_SECONDS: Final = 0.0005
 """The loop is given back after the step in which this time is over, be there one work to do or many."""
-
-_log = logging.getLogger(__name__)
 
 
 class Turns:
@@ -58,7 +55,7 @@ def _goes_on(exchange: Exchange, steps: Steps[None]) -> bool:
     except StopIteration:
         return False
     except Exception:
-        _log.exception("a step failed for %r %r", exchange.method, exchange.path)
+        log_bug("a step failed", exchange)
         if exchange.response is None:
             cause = "the query frontend failed on this request: its log holds the traceback"
             exchange.reply(500, InternalError(cause).to_json())

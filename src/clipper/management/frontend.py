@@ -22,9 +22,11 @@ from starlette.exceptions import HTTPException
 
 from clipper.config import Config, load_config
 from clipper.errors import ClipperError, ConfigError, StoreError, Unavailable
+from clipper.log_format import log_to_stderr
 from clipper.management import edge
 from clipper.management.connection import Connection
 from clipper.management.registrar import Registrar
+from clipper.management.request_log import RequestLog, WithRequestId
 from clipper.management.routes import ERRORS, Desk, router
 from clipper.management.routes_feedback import router as feedback_router
 from clipper.management.routes_metrics import router as metrics_router
@@ -59,6 +61,7 @@ def create_app(
     app.add_exception_handler(HTTPException, edge.answer_http_exception)
     app.add_exception_handler(RequestValidationError, edge.answer_validation_error)
     app.add_middleware(edge.Edge, body_limit=body_limit, body_timeout=body_timeout)
+    app.add_middleware(RequestLog)
     return app
 
 
@@ -80,9 +83,11 @@ def main() -> None:
     """Serves until SIGTERM or SIGINT; requests under way are answered first. Exits 1 if it can't start."""
     for each in (signal.SIGTERM, signal.SIGINT):
         signal.signal(each, _exit)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    log_to_stderr()
     try:
-        serve(load_config(sys.argv[1:], os.environ))
+        config = load_config(sys.argv[1:], os.environ)
+        log_to_stderr(config.log_level, config.log_format, {"frontend": "management"}).addFilter(WithRequestId())
+        serve(config)
     except ClipperError as error:
         logger.critical("can't start: %s", error.cause)
         sys.exit(1)

@@ -20,27 +20,37 @@ class WireError(Exception):
 
 
 class Frame:
-    """One message. ``payload`` is writable and belongs to the receiver."""
+    """One message. ``payload`` is writable and belongs to the receiver; its items are followed by ``id_bytes`` bytes
+    of request ids."""
 
-    __slots__ = ("batch_id", "budget_micros", "items", "kind", "payload")
+    __slots__ = ("batch_id", "budget_micros", "id_bytes", "items", "kind", "payload")
 
-    def __init__(self, kind: int, batch_id: int, items: int, budget_micros: int, payload: memoryview) -> None:
+    def __init__(
+        self, kind: int, batch_id: int, items: int, budget_micros: int, payload: memoryview, id_bytes: int = 0
+    ) -> None:
         self.kind = kind
         self.batch_id = batch_id
         self.items = items
         self.budget_micros = budget_micros
         self.payload = payload
+        self.id_bytes = id_bytes
 
 
 def encode_frame(
-    kind: int, payload: Sequence[Buffer] = (), *, batch_id: int = 0, count: int = 0, budget_micros: int = 0
+    kind: int,
+    payload: Sequence[Buffer] = (),
+    *,
+    batch_id: int = 0,
+    count: int = 0,
+    budget_micros: int = 0,
+    id_bytes: int = 0,
 ) -> bytes:
     """One message in one buffer, padded with zeros to a multiple of 8 bytes."""
     length = sum(map(len, payload))
     padding = -length % 8
     if length + padding > MAX_PAYLOAD:
         raise WireError(f"a message of {length} bytes is over the limit of {MAX_PAYLOAD} bytes")
-    header = _HEADER.pack(length + padding, kind, batch_id, count, budget_micros, 0)
+    header = _HEADER.pack(length + padding, kind, batch_id, count, budget_micros, id_bytes)
     return b"".join((header, *payload, _PADDING[padding]))
 
 
@@ -94,12 +104,12 @@ class FrameReader:
         """The message that ``source`` begins with, if all of it is there: most are, and need no buffer to grow in."""
         if len(source) < HEADER_BYTES:
             return None
-        length, kind, batch_id, count, budget_micros, _ = _HEADER.unpack_from(source)
+        length, kind, batch_id, count, budget_micros, id_bytes = _HEADER.unpack_from(source)
         self._check(length)
         payload = source[HEADER_BYTES : HEADER_BYTES + length]
         if len(payload) < length:
             return None
-        return Frame(kind, batch_id, count, budget_micros, memoryview(bytearray(payload)))
+        return Frame(kind, batch_id, count, budget_micros, memoryview(bytearray(payload)), id_bytes)
 
     def _check(self, length: int) -> None:
         if length > self._max_payload or length % 8:
@@ -114,8 +124,8 @@ class FrameReader:
 
     def _finish(self) -> Frame:
         assert self._payload is not None
-        _, kind, batch_id, count, budget_micros, _ = _HEADER.unpack(self._header)
-        frame = Frame(kind, batch_id, count, budget_micros, self._payload)
+        _, kind, batch_id, count, budget_micros, id_bytes = _HEADER.unpack(self._header)
+        frame = Frame(kind, batch_id, count, budget_micros, self._payload, id_bytes)
         self._payload = None
         self._target, self._filled = self._header, 0
         return frame

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol, cast
 
@@ -61,9 +61,11 @@ class ContainerConnection:
 
     # -- as a Link -------------------------------------------------------------------------------------------------
 
-    def send_batch(self, batch_id: int, inputs: list[bytes], budget_micros: int) -> None:
+    def send_batch(
+        self, batch_id: int, inputs: list[bytes], budget_micros: int, request_ids: Sequence[str] = ()
+    ) -> None:
         if self._writer is not None:
-            self._writer.write(wire.encode_batch(batch_id, inputs, budget_micros))
+            self._writer.write(wire.encode_batch(batch_id, inputs, budget_micros, request_ids))
 
     def close(self, reason: str) -> None:
         log.warning("closing the connection of %s: %s", self._name, reason)

@@ -153,15 +153,22 @@ def encode_goodbye() -> bytes:
     return encode_frame(Kind.GOODBYE)
 
 
-def encode_batch(batch_id: int, inputs: Sequence[Buffer], budget_micros: int) -> bytes:
-    """A batch of queries; ``budget_micros`` is the time in which answers are still of use (0: not told)."""
+def encode_batch(
+    batch_id: int, inputs: Sequence[Buffer], budget_micros: int, request_ids: Sequence[str] = ()
+) -> bytes:
+    """A batch of queries; ``budget_micros`` is the time in which answers are still of use (0: not told).
+
+    ``request_ids``: none, or what each query's client calls its request; empty where it does not say.
+    """
     lengths = _encode_lengths([len(each) for each in inputs])
+    ids = "\n".join(request_ids).encode() if request_ids else b""
     return encode_frame(
         Kind.BATCH,
-        (lengths, *inputs),
+        (lengths, *inputs, ids),
         batch_id=batch_id,
         count=len(inputs),
         budget_micros=min(max(budget_micros, 0), _MAX_U32),
+        id_bytes=len(ids),
     )
 
 
@@ -194,6 +201,18 @@ def decode_outcomes(frame: Frame) -> Outcomes:
     ends = list(accumulate(lengths, initial=item_offset(frame.items)))
     _check_end(frame, ends[-1])
     return Outcomes([payload[start:end] for start, end in pairwise(ends)], errors)
+
+
+def decode_request_ids(frame: Frame) -> list[str]:
+    """What the clients of a batch call their requests, one for each query, empty where they don't; or none at all."""
+    if not frame.id_bytes:
+        return []
+    begin = item_offset(frame.items) + sum(_decode_u32s(frame))
+    _check_end(frame, begin + frame.id_bytes)
+    ids = str(frame.payload[begin : begin + frame.id_bytes], "utf-8", "replace").split("\n")
+    if len(ids) != frame.items:
+        raise WireError(f"a batch of {frame.items} queries comes with {len(ids)} request ids")
+    return ids
 
 
 def decode_lengths(frame: Frame) -> tuple[int, ...]:

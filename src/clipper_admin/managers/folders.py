@@ -40,6 +40,8 @@ class Cluster:
     cache_size: int = 33_554_432
     request_timeout: float = 5.0
     content_timeout: float = 300.0
+    log_level: str = "info"
+    log_format: str = "text"
 
     def taking_up(self, before: Cluster) -> Cluster:
         """Itself, with the settings of ``before`` where nobody gave any."""
@@ -51,7 +53,7 @@ class Cluster:
         """What users chose otherwise than ``before``, by the names of the arguments they chose it with."""
         arguments = {"num_frontend_replicas": "frontends", "host": "host"}
         arguments |= {f"clipper_{each}_port": f"{each}_port" for each in ("query", "management", "rpc")}
-        arguments |= {"cache_size": "cache_size"}
+        arguments |= {name: name for name in ("cache_size", "log_level", "log_format")}
         arguments |= {f"qf_http_timeout_{each}": f"{each}_timeout" for each in ("request", "content")}
         values = [(name, getattr(self, field), getattr(before, field)) for name, field in arguments.items()]
         return [f"{name}={now!r} (before: {then!r})" for name, now, then in values if now != then]

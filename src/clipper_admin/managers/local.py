@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from clipper_admin import defaults
+from clipper_admin import defaults, limits
 from clipper_admin.exceptions import ClipperException
 from clipper_admin.limits import seconds, tcp_port, whole_number
 from clipper_admin.log import ClusterLogger
@@ -54,8 +54,10 @@ class LocalContainerManager:
         home: the folder of all clusters; $CLIPPER_HOME or ``~/.clipper`` by default.
         host: the address the servers listen on.
         deploy_timeout: seconds a deploy waits for replicas to be ready.
+        log_level: ``debug`` (a line for each request and batch), ``info``, ``warning`` or ``error``.
+        log_format: ``text``, or ``json``: an object a line.
 
-    Ports and ``host``, where not given, are those the cluster had if there is one to be taken up again.
+    Ports, ``host`` and what is logged, where not given, are as they were if there is a cluster to be taken up again.
     """
 
     def __init__(
@@ -67,6 +69,8 @@ class LocalContainerManager:
         home: str | Path | None = None,
         host: str = defaults.HOST,
         deploy_timeout: float = 300.0,
+        log_level: str = defaults.LOG_LEVEL,
+        log_format: str = defaults.LOG_FORMAT,
     ) -> None:
         self.cluster_identifier = valid_name("cluster name", cluster_name)
         self.home = Path(home or default_home()).expanduser().absolute()
@@ -78,6 +82,7 @@ class LocalContainerManager:
             tcp_port("clipper_management_port", clipper_management_port),
             tcp_port("clipper_rpc_port", clipper_rpc_port),
         )
+        self._log = limits.log_level(log_level), limits.log_format(log_format)
         self._folder = ClusterFolder(self.home / "clusters" / cluster_name)
         self._cluster: Cluster | None = None
 
@@ -105,6 +110,8 @@ class LocalContainerManager:
             cache_size=whole_number("cache_size", cache_size),
             request_timeout=seconds("qf_http_timeout_request", qf_http_timeout_request),
             content_timeout=seconds("qf_http_timeout_content", qf_http_timeout_content),
+            log_level=self._log[0],
+            log_format=self._log[1],
         )
         if qf_http_thread_pool_size != 1:
             self.logger.info("qf_http_thread_pool_size has no effect: see num_frontend_replicas.")

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Collection
 from pathlib import Path
 
+from clipper_admin.log_lines import readable
 from clipper_admin.managers.folders import ClusterFolder
 
 TAIL_LINES = 30
@@ -17,7 +18,7 @@ KEPT_LOGS = 20
 
 def tail(path: Path, lines: int = TAIL_LINES) -> str:
     """The last lines of a log; more where that shows the last traceback from its beginning. Empty if unreadable."""
-    text = _last_bytes(path, 65_536).splitlines()
+    text = readable(_last_bytes(path, 65_536)).splitlines()
     begin = max(0, len(text) - lines)
     tracebacks = [number for number, line in enumerate(text) if line.startswith("Traceback (most recent call last)")]
     if tracebacks and len(text) - tracebacks[-1] <= TRACEBACK_LINES:

@@ -109,6 +109,8 @@ def replica_program(
         "CLIPPER_TCP_ADDRESS": ",".join(_rpc_address(cluster, each) for each in range(cluster.frontends)),
         "CLIPPER_REPLICA_ID": str(replica.number),
         "CLIPPER_METRICS_ADDRESS": "127.0.0.1:0",
+        "CLIPPER_LOG_LEVEL": cluster.log_level,
+        "CLIPPER_LOG_FORMAT": cluster.log_format,
         "PYTHONUNBUFFERED": "1",
     }
     command = (*AFTER_SERVERS, image.interpreter, str(folder.runtime))
@@ -116,7 +118,8 @@ def replica_program(
 
 
 def _server(module: str, folder: ClusterFolder, cluster: Cluster) -> tuple[str, ...]:
-    return (sys.executable, "-m", module, f"--store={folder.store}", f"--host={cluster.host}")
+    log = f"--log-level={cluster.log_level}", f"--log-format={cluster.log_format}"
+    return (sys.executable, "-m", module, f"--store={folder.store}", f"--host={cluster.host}", *log)
 
 
 def _rpc_address(cluster: Cluster, index: int) -> str:

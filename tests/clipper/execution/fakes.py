@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from clipper.execution.cache import PredictionCache
 from clipper.execution.executor import Executor
 from clipper.execution.model import ModelSettings
@@ -16,10 +18,14 @@ SUM = ModelVersion("sum", "1")
 class RecordingLink:
     def __init__(self) -> None:
         self.batches: list[tuple[int, list[bytes], int]] = []
+        self.request_ids: list[list[str]] = []
         self.closed: str | None = None
 
-    def send_batch(self, batch_id: int, inputs: list[bytes], budget_micros: int) -> None:
+    def send_batch(
+        self, batch_id: int, inputs: list[bytes], budget_micros: int, request_ids: Sequence[str] = ()
+    ) -> None:
         self.batches.append((batch_id, inputs, budget_micros))
+        self.request_ids.append(list(request_ids))
 
     def close(self, reason: str) -> None:
         self.closed = reason

@@ -7,7 +7,7 @@ import gzip
 import json
 import struct
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
@@ -80,13 +80,17 @@ class StandIn:
 
     def __init__(self, house: House, kind: str) -> None:
         self.inputs: list[bytes] = []
+        self.request_ids: list[str] = []
         self.holds = False
         self._house = house
         self._version = ModelVersion(kind, "1")
         self._replica = Replica(0, kind, self)
         house.executor.replica_joined(self._version, self._replica, time.monotonic())
 
-    def send_batch(self, batch_id: int, inputs: list[bytes], budget_micros: int) -> None:
+    def send_batch(
+        self, batch_id: int, inputs: list[bytes], budget_micros: int, request_ids: Sequence[str] = ()
+    ) -> None:
+        self.request_ids += request_ids
         self.inputs += inputs
         if not self.holds:
             self._house.loop.call_soon(self._answer, batch_id, inputs)

@@ -7,12 +7,12 @@ from clipper.frontend.heads import KnownHeads
 from clipper.frontend.reader import IDLE
 from tests.clipper.frontend.http_harness import Client, echo, run, serving, until
 
-HEAD = b"POST /a?x=1 HTTP/1.1\r\nHost: x\r\nX-Request-ID: 7\r\nContent-Length: 4\r\n\r\n"
+HEAD = b"POST /a?x=1 HTTP/1.1\r\nHost: x\r\nX-Other: 7\r\nContent-Length: 4\r\n\r\n"
 
 
 def described(exchange: Exchange) -> None:
     echo(exchange)
-    assert (exchange.method, exchange.query_string, exchange.header(b"x-request-id")) == (b"POST", b"x=1", b"7")
+    assert (exchange.method, exchange.query_string, exchange.header(b"x-other")) == (b"POST", b"x=1", b"7")
 
 
 async def asked(client: Client, *parts: bytes) -> bytes:
@@ -43,6 +43,21 @@ def test_a_request_with_a_known_head_may_come_in_pieces_or_with_others():
             await client.send(HEAD + b"1234" + HEAD + b"5678")
             assert [(await client.response()).body for _ in range(2)] == [b"/a 1234", b"/a 5678"]
             assert await asked(client, HEAD + b"last") == b"/a last"
+
+    run(scenario())
+
+
+def test_a_head_with_a_request_id_is_not_remembered():
+    """The next one has another: they would push out those that come again."""
+
+    async def scenario():
+        async with serving(echo) as served:
+            client = await served.connect()
+            named = b"POST /a HTTP/1.1\r\nX-Request-Id: %d\r\nContent-Length: 2\r\n\r\nab"
+            for number in (1, 1, 2):
+                answer = await client.ask(named % number)
+                assert answer.headers[b"x-request-id"] == b"%d" % number
+            assert len(served.http.known_heads._heads) == 0
 
     run(scenario())
 

@@ -15,9 +15,8 @@ from clipper.rpc.wire import Frame, FrameReader, Hello, InputType, Kind, Outcome
 from tests.outcomes import apart
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "wire.md"
-EXAMPLES = {
-    name: bytes.fromhex(text) for name, text in re.findall(r"```hex (\w+)\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
-}
+BLOCKS = re.findall(r"```hex ([\w ]+)\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
+EXAMPLES = {name: bytes.fromhex(text) for name, text in BLOCKS}
 
 u32 = st.integers(0, 2**32 - 1)
 inputs = st.lists(st.binary(max_size=40), max_size=20)
@@ -47,6 +46,36 @@ def test_batch_comes_back(batch_id, batch, budget):
     assert [bytes(each) for each in wire.decode_batch(frame)] == batch
     assert list(wire.decode_lengths(frame)) == [len(each) for each in batch]
     assert bytes(frame.payload[wire.item_offset(len(batch)) :]).startswith(b"".join(batch))
+
+
+names = st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=10)
+
+
+@given(batch=st.lists(st.tuples(st.binary(max_size=20), names), min_size=1, max_size=20))
+def test_request_ids_come_back(batch):
+    given_inputs, given_names = [each for each, _ in batch], [name for _, name in batch]
+    frame = only(wire.encode_batch(7, given_inputs, 0, given_names))
+
+    assert [bytes(each) for each in wire.decode_batch(frame)] == given_inputs
+    assert wire.decode_request_ids(frame) == (given_names if len(batch) > 1 or any(given_names) else [])
+
+
+def test_a_batch_without_request_ids_has_none():
+    assert wire.decode_request_ids(only(wire.encode_batch(7, [b"x", b"y"], 0))) == []
+
+
+@pytest.mark.parametrize(("sent", "problem"), [(b"a", "2 queries comes with 1 request ids"), (b"a\nb\nc", "with 3")])
+def test_request_ids_that_do_not_fit_break_the_protocol(sent, problem):
+    payload = struct.pack("<II", 0, 0), sent
+    frame = only(wire.encode_frame(Kind.BATCH, payload, count=2, id_bytes=len(sent)))
+    with pytest.raises(WireError, match=problem):
+        wire.decode_request_ids(frame)
+
+
+def test_request_ids_beyond_the_message_break_the_protocol():
+    frame = only(wire.encode_frame(Kind.BATCH, (struct.pack("<II", 0, 0),), count=2, id_bytes=1000))
+    with pytest.raises(WireError, match="but it has 8"):
+        wire.decode_request_ids(frame)
 
 
 @given(batch_id=u32, sent=outcomes)
@@ -217,14 +246,14 @@ def test_unknown_type_names_the_types(text):
 
 
 def test_document_shows_each_kind_of_message():
-    assert list(EXAMPLES) == [each.name for each in Kind]
+    assert list(dict.fromkeys(name.split()[-1] for name in EXAMPLES)) == [each.name for each in Kind]
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_examples_of_the_document_are_whole_messages(name):
     frame = only(EXAMPLES[name])
 
-    assert frame.kind == Kind[name]
+    assert frame.kind == Kind[name.split()[-1]]
 
 
 def test_examples_of_the_document_are_what_we_send():
@@ -233,6 +262,7 @@ def test_examples_of_the_document_are_what_we_send():
     assert EXAMPLES["WELCOME"] == wire.encode_welcome()
     assert EXAMPLES["REFUSED"] == wire.encode_refused("no such model")
     assert EXAMPLES["BATCH"] == wire.encode_batch(7, batch, 20_000)
+    assert EXAMPLES["NAMED BATCH"] == wire.encode_batch(7, batch, 20_000, ["", "r-7"])
     assert EXAMPLES["OUTCOMES"] == wire.encode_outcomes(7, [Outcome(True, b"1.5"), Outcome(False, b"no")])
     assert EXAMPLES["GOODBYE"] == wire.encode_goodbye()
     assert wire.decode_hello(only(EXAMPLES["HELLO"])) == Hello("sum", "1", "doubles", replica_id=0)

@@ -75,6 +75,8 @@ def test_a_replica_is_told_who_it_is(folder):
         "CLIPPER_TCP_ADDRESS": "tcp:127.0.0.1:7000,tcp:127.0.0.1:7001,tcp:127.0.0.1:7002",
         "CLIPPER_REPLICA_ID": "4",
         "CLIPPER_METRICS_ADDRESS": "127.0.0.1:0",
+        "CLIPPER_LOG_LEVEL": "info",
+        "CLIPPER_LOG_FORMAT": "text",
         "CLIPPER_DIE_WITH_PARENT": "1",
         "PYTHONUNBUFFERED": "1",
     }

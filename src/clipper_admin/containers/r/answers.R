@@ -15,6 +15,7 @@ new_model <- function(func, type) list(func = func, type = type)
 answer <- function(model, frame, payload) {
   began <- now()
   items <- locate_items(payload, frame$items)
+  items$ids <- read_request_ids(payload, frame, items)
   give_up <- began + if (frame$budget > 0) frame$budget else DEFAULT_BUDGET
   outputs <- if (frame$items) predict_part(model, payload, items, seq_len(frame$items), give_up) else list()
   failed <- vapply(outputs, inherits, NA, what = "error")
@@ -31,7 +32,9 @@ predict_part <- function(model, payload, items, part, give_up) {
   count <- length(part)
   # What it returned is told from what it raised: outputs of a wrong number are not asked for again.
   returned <- tryCatch(list(model$func(decode_inputs(model$type, payload, items, part))), error = function(error) {
-    log_line("The model failed on a batch of ", count, ": ", conditionMessage(error))
+    ids <- items$ids[part]
+    text <- paste0("The model failed on a batch of ", count, ": ", conditionMessage(error))
+    log_line(text, level = "error", ids = ids[!is.na(ids) & nzchar(ids)])
     error
   })
   if (!inherits(returned, "error")) {

@@ -15,8 +15,30 @@ TYPES <- list(
   strings = c("strings", "string", "strs", "str", "s")
 )
 
-log_line <- function(...) {
-  cat(format(Sys.time(), "%Y-%m-%dT%H:%M:%S "), ..., "\n", sep = "", file = stderr())
+# One event a line; an object of JSON where CLIPPER_LOG_FORMAT is json. `ids`: what clients call the requests it is about.
+log_line <- function(..., level = "info", ids = character()) {
+  levels <- c("debug", "info", "warning", "error")
+  if (match(level, levels) < match(Sys.getenv("CLIPPER_LOG_LEVEL", "info"), levels, 2)) return(invisible())
+  text <- paste0(...)
+  line <- if (Sys.getenv("CLIPPER_LOG_FORMAT") == "json") {
+    json_line(text, level, ids)
+  } else {
+    paste0(format(Sys.time(), "%Y-%m-%dT%H:%M:%S "), text, if (length(ids)) c(" (requests ", toString(ids), ")"))
+  }
+  cat(paste0(line, collapse = ""), "\n", sep = "", file = stderr())
+}
+
+json_line <- function(text, level, ids) {
+  fields <- c(
+    time = format(Sys.time(), "%Y-%m-%dT%H:%M:%OS3Z", tz = "UTC"), level = level, logger = "container", message = text,
+    model = Sys.getenv("CLIPPER_MODEL_NAME"), version = Sys.getenv("CLIPPER_MODEL_VERSION"),
+    replica = Sys.getenv("CLIPPER_REPLICA_ID")
+  )
+  members <- paste0('"', names(fields), '":', vapply(fields, json_string, ""))
+  if (length(ids)) {
+    members <- c(members, paste0('"request_ids":[', paste(vapply(ids, json_string, ""), collapse = ","), "]"))
+  }
+  paste0("{", paste(members, collapse = ","), "}")
 }
 
 variable <- function(name, otherwise = NULL) {
@@ -133,7 +155,7 @@ main <- function(stop_file, parent) {
     try_sample(func, settings$type, file.path(settings$path, "sample.bin"))
     list(settings, new_model(func, settings$type))
   }, error = function(error) {
-    log_line("ERROR: ", conditionMessage(error))
+    log_line("ERROR: ", conditionMessage(error), level = "error")
     quit(status = 1)
   })
   file.create(paste0(stop_file, ".serving"))

@@ -25,7 +25,7 @@ read_header <- function(bytes) {
   if (numbers[1] > MAX_PAYLOAD || numbers[1] %% 8) {
     broken("a message announces ", numbers[1], " bytes: not a multiple of 8 up to ", MAX_PAYLOAD)
   }
-  list(length = numbers[1], kind = as.integer(bytes[5]), batch = bytes[9:12], items = numbers[4], budget = numbers[5] / 1e6)
+  list(length = numbers[1], kind = as.integer(bytes[5]), batch = bytes[9:12], items = numbers[4], budget = numbers[5] / 1e6, id_bytes = numbers[6])
 }
 
 # `payload`: raw bytes. `batch`: four raw bytes, which go back as they came.
@@ -45,6 +45,17 @@ encode_outcomes <- function(batch, outcomes, failed, seconds) {
   lengths[4, failed] <- lengths[4, failed] | as.raw(0x80)
   payload <- c(as.raw(lengths), raw(4 * (length(outcomes) %% 2)), do.call(c, outcomes))
   encode_message(KINDS["OUTCOMES"], payload, batch, length(outcomes), min(floor(seconds * 1e6), 2^31 - 1))
+}
+
+# What the clients of a batch call their requests, one for each query, empty where they don't; or none.
+read_request_ids <- function(payload, frame, items) {
+  if (!frame$id_bytes) return(character())
+  end <- if (frame$items) max(items$start + items$length) else 0
+  if (end + frame$id_bytes > length(payload)) broken("the request ids of a message are longer than it is")
+  text <- payload[end + seq_len(frame$id_bytes)]
+  ids <- strsplit(paste0(rawToChar(text[text != 0]), "\n"), "\n", fixed = TRUE)[[1]]
+  if (length(ids) != frame$items) broken(length(ids), " request ids for ", frame$items, " queries")
+  ids
 }
 
 # Where in a batch's payload its items are: the offset of each, and its length.

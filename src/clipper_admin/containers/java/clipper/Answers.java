@@ -12,11 +12,13 @@ final class Answers {
 
     private final Model model;
     private final Inputs inputs;
+    private final List<String> requestIds;
     private final long giveUp;
 
-    private Answers(Model model, Inputs inputs, long giveUp) {
+    private Answers(Model model, Inputs inputs, List<String> requestIds, long giveUp) {
         this.model = model;
         this.inputs = inputs;
+        this.requestIds = requestIds;
         this.giveUp = giveUp;
     }
 
@@ -26,7 +28,9 @@ final class Answers {
         Inputs inputs = new Inputs(batch.payload(), starts, 0, starts.length - 1);
         long budget = batch.budgetMicros() == 0 ? DEFAULT_BUDGET_MICROS : batch.budgetMicros();
         List<Wire.Outcome> outcomes = new ArrayList<>();
-        if (inputs.size() > 0) new Answers(model, inputs, began + 1000 * budget).predict(0, inputs.size(), outcomes);
+        List<String> ids = Wire.requestIds(batch, starts[starts.length - 1]);
+        Answers answers = new Answers(model, inputs, ids, began + 1000 * budget);
+        if (inputs.size() > 0) answers.predict(0, inputs.size(), outcomes);
         return Wire.outcomes(batch.batch(), checkSize(outcomes), (System.nanoTime() - began) / 1000);
     }
 
@@ -37,7 +41,7 @@ final class Answers {
             outcomes.addAll(encode(model.predict(inputs.part(first, end)), end - first));
             return;
         } catch (Throwable error) { // a class that is missing, a stack that is full: these, too, are the model's
-            Log.trace(error, end - first);
+            Log.trace(error, end - first, requestIds.isEmpty() ? requestIds : requestIds.subList(first, end));
             failed = Wire.Outcome.error(describe(error));
         }
         int middle = (first + end) / 2;

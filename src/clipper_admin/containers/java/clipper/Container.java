@@ -48,12 +48,11 @@ public final class Container {
             trySample(model, Path.of(settings.modelPath(), "sample.bin"));
             container = new Container(settings, model);
         } catch (IllegalArgumentException error) {
-            Log.write("ERROR: " + error.getMessage());
+            Log.error("ERROR: " + error.getMessage());
             System.exit(1);
             return;
         } catch (Throwable error) { // the constructor of the model, too
-            Log.write("Can't load the model:");
-            error.printStackTrace();
+            Log.error("Can't load the model:\n" + Log.stack(error));
             System.exit(1);
             return;
         }

@@ -26,7 +26,7 @@ final class Wire {
     }
 
     /** One message. */
-    record Frame(int kind, int batch, long items, long budgetMicros, ByteBuffer payload) {
+    record Frame(int kind, int batch, long items, long budgetMicros, long idBytes, ByteBuffer payload) {
         String text() {
             return new String(payload.array(), StandardCharsets.UTF_8).replaceAll("\0+$", "");
         }
@@ -50,6 +50,17 @@ final class Wire {
         }
     }
 
+    /** What the clients of a batch call their requests, one for each query, empty where they don't; or none. */
+    static List<String> requestIds(Frame batch, int end) throws Broken {
+        if (batch.idBytes == 0) return List.of();
+        if (end + batch.idBytes > batch.payload.capacity()) throw new Broken("request ids are longer than the message");
+        byte[] bytes = new byte[(int) batch.idBytes];
+        batch.payload.get(end, bytes);
+        List<String> ids = List.of(new String(bytes, StandardCharsets.UTF_8).split("\n", -1));
+        if (ids.size() != batch.items) throw new Broken(ids.size() + " request ids for " + batch.items + " queries");
+        return ids;
+    }
+
     /** The outcome of one query: a JSON document, or the text of an error. */
     record Outcome(boolean ok, byte[] data) {
         static Outcome output(String document) {
@@ -70,8 +81,9 @@ final class Wire {
     }
 
     static Frame frame(ByteBuffer header, ByteBuffer payload) {
-        return new Frame(
-            header.get(4), header.getInt(8), header.getInt(12) & 0xffffffffL, header.getInt(16) & 0xffffffffL, payload);
+        long items = header.getInt(12) & 0xffffffffL;
+        long micros = header.getInt(16) & 0xffffffffL;
+        return new Frame(header.get(4), header.getInt(8), items, micros, header.getInt(20) & 0xffffffffL, payload);
     }
 
     static ByteBuffer buffer(int size) {
