@@ -12,7 +12,7 @@ ClipperError
 ├── UnsupportedMediaType 415
 ├── HeadersTooLarge 431
 ├── InternalError 500
-├── StoreError 500            the store did not take or give the data
+├── StoreError 503            the store did not take or give the data
 │   └── StoreConflict 409     somebody else committed first
 ├── Unavailable 503
 └── ConfigError               a setting of a server is wrong (at start-up)
@@ -96,6 +96,7 @@ class InternalError(ClipperError):
 
 
 class StoreError(ClipperError):
+    status = 503
     title = "Store error"
 
 

@@ -53,7 +53,7 @@ def test_a_full_disk_refuses_changes_and_serves_on(clipper, small_disk, query_ad
 
     fill(small_disk)
     application = {"name": "new", "input_type": "doubles", "default_output": "x" * 100_000, "latency_slo_micros": 10}
-    cause = refusal(post(admin_addr, "/admin/add_app", application), 500)
+    cause = refusal(post(admin_addr, "/admin/add_app", application), 503)
     assert "clipper.db" in cause
     assert "full" in cause
     assert "free some space" in cause

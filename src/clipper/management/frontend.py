@@ -21,13 +21,13 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from clipper.config import Config, load_config
-from clipper.errors import ClipperError, ConfigError, StoreError, Unavailable
+from clipper.errors import ClipperError, ConfigError
 from clipper.log_format import log_to_stderr
 from clipper.management import edge
 from clipper.management.connection import Connection
 from clipper.management.registrar import Registrar
 from clipper.management.request_log import RequestLog, WithRequestId
-from clipper.management.routes import ERRORS, Desk, router
+from clipper.management.routes import ERRORS, Archive, Desk, router
 from clipper.management.routes_feedback import router as feedback_router
 from clipper.management.routes_metrics import router as metrics_router
 from clipper.management.routes_selection import router as selection_router
@@ -70,12 +70,11 @@ async def live() -> dict[str, bool]:
     return {"live": True}
 
 
-def ready(registrar: Desk) -> dict[str, bool]:
-    """The store answers too; 503 otherwise."""
-    try:
-        registrar.read()
-    except StoreError as error:
-        raise Unavailable(error.cause) from error
+def ready(registrar: Desk, archive: Archive) -> dict[str, bool]:
+    """Store and journal answer too; 503 otherwise."""
+    registrar.read()
+    with archive.take() as journal:
+        journal.checkpoint()
     return {"ready": True}
 
 

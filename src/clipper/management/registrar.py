@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from clipper.errors import StoreConflict
+from clipper.errors import StoreConflict, StoreError, Unavailable
 from clipper.management.turns import WAIT_SECONDS, Turns
 from clipper.store.base import Store
 from clipper.types import Registry, Replica
@@ -65,8 +65,12 @@ class Registrar:
     def _wait_for_frontends(self, revision: int) -> None:
         deadline = time.monotonic() + FOLLOW_SECONDS
         while time.monotonic() < deadline:
-            with self._turns.take() as store:
-                behind = [name for name, served in store.frontends().items() if served < revision]
+            try:
+                with self._turns.take() as store:
+                    behind = [name for name, served in store.frontends().items() if served < revision]
+            except (StoreError, Unavailable) as error:  # it went away after the change, which is made: that is told
+                logger.warning("nobody knows who has taken up registry revision %d: %s", revision, error.cause)
+                return
             if not behind:
                 return
             time.sleep(_PAUSE)

@@ -111,8 +111,14 @@ def delete_model_links(body: requests.Links, registrar: Desk, archive: Archive) 
     What was learned of these models is forgotten: one that is linked again starts anew.
     """
     registrar.apply(lambda registry: rules_links.delete_model_links(registry, body.app_name, body.model_names))
-    with archive.take() as journal:
-        journal.forget_models(body.app_name, body.model_names)
+    try:
+        with archive.take() as journal:
+            journal.forget_models(body.app_name, body.model_names)
+    except StoreError as error:
+        raise StoreError(
+            f"the models are unlinked from application '{body.app_name}', but what was learned of them is not forgotten "
+            f"({error.cause}): link them once more, and unlink them again"
+        ) from error
     logger.info("Successfully unlinked %s from application '%s'", body.model_names, body.app_name)
     return "Success!"
 

@@ -221,7 +221,7 @@ class RedisServer:
         if isinstance(error, NoAnswer):
             return f"did not answer within {self._timeout:g} s: see whether it is overloaded, or the network is down"
         if isinstance(error, ResponseError):
-            return f"failed: {error}"
+            return f"failed ({error}): see its log, and whether another program uses keys of the cluster"
         return (
             f"can't be reached ({error}): start it, or correct the address; it is tried again at least every second"
         )

@@ -92,7 +92,9 @@ class SqliteFile:
         except sqlite3.Error as error:
             raise StoreError(f"{_explain(error, self._path, self._lock_timeout)} ({error})") from error
         except msgspec.MsgspecError as error:
-            raise StoreError(f"the store {self._path} holds a record that can't be read: {error}") from error
+            raise StoreError(
+                f"the store {self._path} holds a record that can't be read: put back a backup ({error})"
+            ) from error
 
     def _prepare(self) -> None:
         with self.transaction("DEFERRED"):
@@ -155,7 +157,7 @@ def _explain(error: sqlite3.Error, path: Path, lock_timeout: float) -> str:
         return _explain_access(path)
     if code.startswith("SQLITE_IOERR"):
         return f"the disk of the store {path} failed: see the system's log (dmesg)"
-    return f"the store {path} failed"
+    return f"the store {path} failed: see that its file and disk are sound, and try again"
 
 
 def _explain_access(path: Path) -> str:

@@ -299,9 +299,9 @@ def test_a_failing_store_tells_its_cause():
     store = Broken(StoreError("the disk is full: free some space"))
     broken = Client(create_app(store, store))
     answer = broken.post("/admin/add_app", json=APP)
-    assert refused(answer, 500, "Store error") == "the disk is full: free some space"
+    assert refused(answer, 503, "Store error") == "the disk is full: free some space"
     answer = broken.get("/health/ready")
-    assert refused(answer, 503, "Unavailable") == "the disk is full: free some space"
+    assert refused(answer, 503, "Store error") == "the disk is full: free some space"
     assert broken.get("/health/live").json() == {"live": True}
     assert broken.get("/admin/ping").text == "PONG"
 
@@ -324,7 +324,7 @@ def test_a_full_disk_is_told_and_survived(tmp_path, journal, monkeypatch):
     with contextlib.closing(SqliteStore(tmp_path / "s")) as small:
         client = Client(create_app(small, journal))
         large = {**APP, "default_output": "x" * 200_000}
-        cause = refused(client.post("/admin/add_app", json=large), 500, "Store error")
+        cause = refused(client.post("/admin/add_app", json=large), 503, "Store error")
         assert "is full and nothing was changed: free some space and try again" in cause
         assert client.post("/admin/add_app", json=APP).status_code == 200
         assert client.post("/admin/get_all_applications", json={"verbose": False}).json() == ["a"]

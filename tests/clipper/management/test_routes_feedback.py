@@ -56,7 +56,7 @@ def test_a_page_ends_where_the_journal_can_not_be_read(client, journal, monkeypa
     assert [each["query_id"] for each in found] == [1, 2]
     assert "a page of feedback of app is cut short: the disk is gone" in caplog.messages
     answer = client.get(f"/admin/feedback?app_name=app&after={found[-1]['position']}")
-    assert (answer.status_code, answer.json()["cause"]) == (500, "the disk is gone")
+    assert (answer.status_code, answer.json()["cause"]) == (503, "the disk is gone")
 
 
 def test_feedback_of_an_unknown_application(client):
@@ -111,7 +111,7 @@ def test_feedback_that_can_not_be_deleted_is_told(post, journal, monkeypatch):
 
     monkeypatch.setattr(journal, "forget_app", fail)
     answer = post("delete_app", {"name": "app"})
-    assert answer.status_code == 500
+    assert answer.status_code == 503
     assert answer.json()["cause"] == (
         "application 'app' is deleted, but its feedback is not (the disk is full: free some space): register it once "
         "more, and delete it again"
