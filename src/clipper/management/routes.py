@@ -116,8 +116,8 @@ def delete_model_links(body: requests.Links, registrar: Desk, archive: Archive) 
             journal.forget_models(body.app_name, body.model_names)
     except StoreError as error:
         raise StoreError(
-            f"the models are unlinked from application '{body.app_name}', but what was learned of them is not forgotten "
-            f"({error.cause}): link them once more, and unlink them again"
+            f"the models are unlinked from application '{body.app_name}', but what was learned of them is not "
+            f"forgotten ({error.cause}): link them once more, and unlink them again"
         ) from error
     logger.info("Successfully unlinked %s from application '%s'", body.model_names, body.app_name)
     return "Success!"

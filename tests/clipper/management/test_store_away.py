@@ -35,7 +35,7 @@ def causes(client):
     """What each endpoint that needs the store says."""
     asked = dict(requests_to(client))
     assert len(asked) > 20
-    assert WITHOUT <= asked.keys()
+    assert asked.keys() >= WITHOUT
     assert all(asked[path]().status_code == 200 for path in WITHOUT)
     return {path: refused(ask(), 503, "Store error") for path, ask in asked.items() if path not in WITHOUT}
 
@@ -101,8 +101,8 @@ def test_models_whose_past_can_not_be_forgotten_are_told(journal, client, monkey
     monkeypatch.setattr(journal, "forget_models", fail)
     cause = refused(client.post("/admin/delete_model_links", json=BODIES["delete_model_links"]), 503, "Store error")
     assert cause == (
-        "the models are unlinked from application 'a', but what was learned of them is not forgotten (the disk is full: "
-        "free some space): link them once more, and unlink them again"
+        "the models are unlinked from application 'a', but what was learned of them is not forgotten (the disk is "
+        "full: free some space): link them once more, and unlink them again"
     )
     assert client.post("/admin/get_linked_models", json={"app_name": "a"}).json() == []
 
