@@ -6,7 +6,6 @@ import os
 import sys
 import time
 from collections.abc import Sequence
-from operator import itemgetter
 from typing import Final, NoReturn
 
 from clipper.container.batch_metrics import BatchMetrics
@@ -20,7 +19,6 @@ from clipper.rpc.wire import MAX_OUTCOMES, Frame, InputType, Outcome, decode_req
 _DEFAULT_BUDGET: Final = 1.0
 _MAX_OUTPUTS: Final = MAX_OUTCOMES // 2  # leaves more than enough for their lengths
 _MAX_ERROR_TEXT: Final = 2000
-_IS_OK: Final = itemgetter(0)
 
 
 class Model:
@@ -45,10 +43,10 @@ class Model:
         size = sum(len(data) for _, data in outcomes)
         if size > _MAX_OUTPUTS:
             text = f"the outputs of this batch take {size} bytes, over the limit of {_MAX_OUTPUTS}: return less"
-            outcomes = [failure(text)] * len(outcomes)
+            outcomes, attempt.errors = [failure(text)] * len(outcomes), len(outcomes)
         worked = time.monotonic() - began
         self.metrics.record(frame.items, received_in, attempt.parsing, worked - attempt.parsing, received_in + worked)
-        self.metrics.errors += len(outcomes) - sum(map(_IS_OK, outcomes))
+        self.metrics.errors += attempt.errors
         if self._logs_batches:
             _note(outcomes, worked, [each for each in request_ids if each])
         return encode_outcomes(frame.batch_id, outcomes, int(worked * 1e6))
@@ -84,6 +82,8 @@ class Attempt:
         self._request_ids = request_ids
         self.parsing = 0.0
         """Seconds in which inputs were made of the message."""
+        self.errors = 0
+        """How many of the outcomes are errors: counted where they arise, as most batches have none."""
 
     def outcomes(self) -> list[Outcome]:
         return self._predict(0, len(self._inputs))
@@ -91,16 +91,16 @@ class Attempt:
     def _predict(self, first: int, end: int) -> list[Outcome]:
         count = end - first
         try:
-            return encode_outputs(self._call(first, end), count)
+            return encode_outputs(self._call(first, end), count, self._note_error)
         except OutputError as error:
-            return [failure(str(error))] * count
+            return self._fail(failure(str(error)), count)
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # sys.exit() in a model, too, fails its query and not the container
             self._tracebacks.write(error, count, time.monotonic(), self._request_ids[first:end])
             failed = failure(_describe(error))
         if count == 1:
-            return [failed]
+            return self._fail(failed, 1)
         middle = (first + end) // 2
         return self._retry(first, middle, failed) + self._retry(middle, end, failed)
 
@@ -118,9 +118,16 @@ class Attempt:
 
     def _retry(self, first: int, end: int, failed: Outcome) -> list[Outcome]:
         if time.monotonic() > self._give_up:
-            return [failed] * (end - first)
+            return self._fail(failed, end - first)
         self._payload[:] = self._original
         return self._predict(first, end)
+
+    def _fail(self, failed: Outcome, count: int) -> list[Outcome]:
+        self.errors += count
+        return [failed] * count
+
+    def _note_error(self) -> None:
+        self.errors += 1
 
 
 def _end_child(error: BaseException | None) -> NoReturn:

@@ -36,12 +36,19 @@ class OutputError(Exception):
     """The outputs, or one of them, can't be sent; the text says what is wrong and what to return."""
 
 
-def encode_outputs(outputs: object, count: int) -> list[Outcome]:
-    """An outcome for each of ``count`` queries; OutputError if ``outputs`` is not one output per query."""
+def _nobody_counts() -> None:
+    pass
+
+
+def encode_outputs(outputs: object, count: int, failed: Callable[[], None] = _nobody_counts) -> list[Outcome]:
+    """An outcome for each of ``count`` queries; OutputError if ``outputs`` is not one output per query.
+
+    ``failed`` is called for each outcome that is an error.
+    """
     items = _items(outputs, count)
     if len(items) != count:
         raise OutputError(_WRONG_COUNT.format(count, len(items)))
-    return _number_texts(items) or [_outcome(each) for each in items]
+    return _number_texts(items) or [_outcome(each, failed) for each in items]
 
 
 def _number_texts(items: Sequence[object]) -> list[Outcome] | None:
@@ -71,11 +78,12 @@ def _items(outputs: object, count: int) -> Sequence[object]:
     raise OutputError(_NOT_A_LIST.format(type(outputs).__name__, count) + advice)
 
 
-def _outcome(output: object) -> Outcome:
+def _outcome(output: object, failed: Callable[[], None]) -> Outcome:
     encode = _ENCODERS.get(type(output), _encode_other)
     try:
         return Outcome(True, encode(output))
     except OutputError as error:
+        failed()
         return failure(str(error))
 
 

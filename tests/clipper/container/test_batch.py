@@ -13,9 +13,12 @@ from tests.outcomes import apart
 
 def ask(model: Model, inputs: list[bytes], budget_micros: int = 60_000_000) -> list[Outcome]:
     (frame,) = FrameReader().feed(encode_batch(7, inputs, budget_micros))
+    counted = model.metrics.errors
     (answer,) = FrameReader().feed(model.answer(frame))
     assert answer.batch_id == 7
-    return apart(decode_outcomes(answer))
+    outcomes = apart(decode_outcomes(answer))
+    assert model.metrics.errors - counted == sum(not outcome.ok for outcome in outcomes), "each error is counted once"
+    return outcomes
 
 
 def model_of(function) -> Model:
