@@ -13,6 +13,7 @@ import signal
 import sys
 from typing import Final
 
+from clipper.container.init import leave_first_place
 from clipper.container.log import log
 from clipper.container.manifest import Manifest, give_way, read_manifest, take_place
 from clipper.container.settings import MISSING_PACKAGE, WRONG, Settings, SettingsError, read_settings
@@ -23,6 +24,7 @@ _STDIN: Final = 0
 
 def main() -> int:
     """Returns the exit code of the process."""
+    leave_first_place()
     _prepare_process()
     try:
         settings = read_settings(os.environ)
