@@ -85,6 +85,14 @@ def test_waiting_for_a_program_that_is_gone(supervisor, run):
         ),
         ("import os; os.kill(os.getpid(), 9)", ["killed (SIGKILL), perhaps because memory ran out", "more memory"]),
         ("import os; os.kill(os.getpid(), 11)", ["was terminated by SIGSEGV", "Its log is empty."]),
+        (
+            "print('hello', flush=True); import os; os._exit(7)",
+            [
+                "ended with exit status 7 before it was ready",
+                "    hello",
+                "itself, with status 7 and without a traceback: look for what calls os._exit",
+            ],
+        ),
         ("import no_such.module", ["finds no 'no_such'", "pkgs_to_install", "/the/python"]),
     ],
 )
