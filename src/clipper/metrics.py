@@ -174,18 +174,20 @@ class ModelMetrics:
 
 
 class ProcessMetrics:
-    """The frontend process. ``cache_bytes``, ``cache_entries`` and ``store_up`` (1 or 0) are gauges.
+    """The frontend process. ``cache_bytes``, ``cache_entries`` and ``store_up`` (1 or 0) are gauges;
+    ``decisions_dropped`` tells how many decisions the journal did not take before there were too many.
 
     ``statuses`` counts the HTTP responses by their status, 100 to 599.
     """
 
-    __slots__ = ("cache_bytes", "cache_entries", "statuses", "store_up")
+    __slots__ = ("cache_bytes", "cache_entries", "decisions_dropped", "statuses", "store_up")
 
     def __init__(self) -> None:
         self.statuses = defaultdict[int, int](int)
         self.cache_bytes: Gauge = zero
         self.cache_entries: Gauge = zero
         self.store_up: Gauge = zero
+        self.decisions_dropped: Gauge = zero
 
     def responses(self) -> dict[str, int]:
         """HTTP responses by the class of their status."""
@@ -259,4 +261,5 @@ class Metrics:
             responses=self.process.responses(),
             cache_bytes=self.process.cache_bytes(),
             cache_entries=self.process.cache_entries(),
+            decisions_dropped=self.process.decisions_dropped(),
         )

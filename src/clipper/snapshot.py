@@ -60,6 +60,7 @@ class ProcessSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     responses: dict[str, int] = {}
     cache_bytes: int = 0
     cache_entries: int = 0
+    decisions_dropped: int = 0
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):

@@ -66,11 +66,11 @@ class RedisCluster:
             eventually(lambda address=address: self._answers(address, app))
         return app
 
-    def store(self, address):
-        """What a frontend says of the store, and that it is ready all the same."""
+    def readiness(self, address):
+        """What a frontend says of its store and of its journal, which are both in Redis."""
         answer = send(address, "GET", "/health/ready")
-        assert answer.status == 200
-        return answer.json()["store"]
+        assert answer.status == (200 if answer.json()["ready"] else 503)
+        return answer.json()
 
     def log(self, program):
         return (self._folder / f"{program}.log").read_text()

@@ -3,6 +3,7 @@
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from itertools import count
 
 import psutil
@@ -56,6 +57,11 @@ def feed_until_taken(address, app, query_id, label):
         time.sleep(0.05)  # as an application waits, to be kind; nothing depends on it
 
 
+def times_told(cluster):
+    """How often each frontend's log says that the store is away."""
+    return [cluster.log(f"frontend-{number}").count("the store is out of reach") for number in range(2)]
+
+
 def feedbacks(cluster, app):
     return cluster.admin("get_selection_state", app_name=app).json()["feedbacks"]
 
@@ -96,12 +102,13 @@ def test_redis_is_killed_under_load_and_nothing_acknowledged_is_lost(cluster, ap
     """No answer is missing or a default because of it; feedback is refused meanwhile, and counts once in the end."""
     stop = threading.Event()
     given = []
+    before = times_told(cluster)
 
     def keep_feeding(number):
         while not stop.is_set():
             query_id, value = query(cluster.addresses[number % 2], app)
-            # The one that answered: decisions of the time without Redis are known to it alone.
-            refused = feed_until_taken(cluster.addresses[number % 2], app, query_id, value)
+            # The other one, which was not told of decisions of the time without Redis before it came back.
+            refused = feed_until_taken(cluster.addresses[1 - number % 2], app, query_id, value)
             given.append((query_id, refused))
 
     with (
@@ -114,7 +121,12 @@ def test_redis_is_killed_under_load_and_nothing_acknowledged_is_lost(cluster, ap
         query_id, value = query(cluster.addresses[0], app)
         cluster.redis.kill()
         for address in cluster.addresses:
-            eventually(lambda address=address: cluster.store(address) == "unreachable")
+            eventually(lambda address=address: len(cluster.readiness(address).get("degraded", ())) == 2)
+            told = cluster.readiness(address)
+            assert (told["ready"], told["store"], told["journal"]) == (False, "unreachable", "unreachable")
+            for part in told["degraded"].values():
+                assert abs(datetime.now(UTC) - datetime.fromisoformat(part["since"])) < timedelta(seconds=60)
+                assert all("can't be reached" in cause for cause in part["causes"].values())
             assert metrics(address)("clipper_store_up") == 0
             cause = refusal(feed(address, app, query_id, value), 503)
             assert f"the Redis redis://127.0.0.1:{cluster.redis.port}/0?cluster=integration" in cause
@@ -125,7 +137,8 @@ def test_redis_is_killed_under_load_and_nothing_acknowledged_is_lost(cluster, ap
         eventually(lambda: len(one.answers) > answered[0] + 100 and len(other.answers) > answered[1] + 100)
         cluster.redis.start()
         for address in cluster.addresses:
-            eventually(lambda address=address: cluster.store(address) == "reachable")
+            ready = {"ready": True, "store": "reachable", "journal": "reachable"}
+            eventually(lambda address=address, ready=ready: cluster.readiness(address) == ready)
         fed = len(given)
         eventually(lambda: len(given) > fed + 100)
         stop.set()
@@ -142,8 +155,24 @@ def test_redis_is_killed_under_load_and_nothing_acknowledged_is_lost(cluster, ap
     kept = [each.feedback.decision.query_id for each in journal.export(app, 0, 1_000_000)]
     journal.close()
     assert sorted(kept) == sorted([query_id, *(each for each, _ in given)])
-    for number in range(2):
-        assert cluster.log(f"frontend-{number}").count("the store is out of reach") == 1, "and is not told every time"
+    assert [told + 1 for told in before] == times_told(cluster), "it is told once"
+
+
+@pytest.mark.heavy
+def test_what_was_decided_without_redis_gets_feedback_through_the_other_frontend(cluster, app):
+    cluster.redis.kill()
+    try:
+        for address in cluster.addresses:
+            eventually(lambda address=address: not cluster.readiness(address)["ready"])
+        decided = [(number, *query(cluster.addresses[number % 2], app)) for number in range(100)]
+    finally:
+        cluster.redis.start()
+    for number, query_id, value in decided:
+        feed_until_taken(cluster.addresses[1 - number % 2], app, query_id, value)
+    eventually(lambda: post(cluster.admin_address, "/admin/get_selection_state", {"app_name": app}).status == 200)
+    assert feedbacks(cluster, app) == len(decided)
+    for address in cluster.addresses:
+        assert metrics(address)("clipper_decisions_dropped_total") == 0
 
 
 @pytest.mark.heavy

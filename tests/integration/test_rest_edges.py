@@ -135,7 +135,11 @@ def test_pages_take_get_and_head(app, query_addr, path):
 
 def test_health_tells_that_it_is_live_and_ready(app, query_addr):
     assert send(query_addr, "GET", "/health/live").json() == {"live": True}
-    assert send(query_addr, "GET", "/health/ready").json() == {"ready": True, "store": "reachable"}
+    assert send(query_addr, "GET", "/health/ready").json() == {
+        "ready": True,
+        "store": "reachable",
+        "journal": "reachable",
+    }
 
 
 def test_prometheus_reads_the_metrics(app, query_addr):

@@ -117,6 +117,8 @@ def _of_models(models: dict[Labels, ModelSnapshot]) -> Iterator[Metric]:
 def _of_process(process: ProcessSnapshot) -> Iterator[Metric]:
     responses = [((status,), count) for status, count in process.responses.items()]
     yield _counter("clipper_http_responses", "HTTP responses, by status class", ("status",), responses)
+    dropped = [((), process.decisions_dropped)]
+    yield _counter("clipper_decisions_dropped", "Decisions that the journal did not take in time", (), dropped)
     for name, documentation, value in (
         ("clipper_cache_bytes", "Size of the prediction caches", process.cache_bytes),
         ("clipper_cache_entries", "Outputs in the prediction caches", process.cache_entries),

@@ -10,6 +10,8 @@ from typing import Final, NamedTuple
 
 from clipper.decisions import Decisions, Made, records_of
 from clipper.errors import StoreError, Unavailable
+from clipper.frontend.backlog import Backlog
+from clipper.frontend.reach import NEITHER, READING, WRITING, Reach
 from clipper.frontend.store_thread import StoreThread
 from clipper.selection.states import States, users_of
 from clipper.store.journal import DecisionRecord, Entry, Feedback, Journal, StateKey, StoredState, wall_clock
@@ -34,7 +36,14 @@ AT_ONCE: Final = 1000
 MOST_WAITING: Final = 20_000
 """Feedback that waits to be written; more is refused."""
 
+SETTLE_SECONDS: Final = 5.0
+"""So long after the journal was away, other frontends may still have decisions to write that they made meanwhile."""
+
 _FAILED: Final = StoreError("the journal of feedback failed: the query frontend's log has the traceback")
+
+_UNSETTLED: Final = StoreError(
+    "the journal was away until just now, and may not have been told of this query yet: send the feedback again"
+)
 
 Written = Callable[[bool | StoreError], None]
 Recalled = Callable[[DecisionRecord | StoreError | None], None]
@@ -57,12 +66,13 @@ class JournalFeed:
         self._loop = asyncio.get_running_loop()
         self._thread = thread
         self._pending: deque[Pending] = deque()
-        self._jobs: deque[Job] = deque()
+        self._jobs: deque[tuple[str, Job]] = deque()
+        self.backlog = Backlog(journal)
         self._read_to = 0
         self._unread = False
         self._held: deque[Entry] = deque()  # given under a registry that has not come here yet
         self._keep_due = self._save_due = False
-        self.up = True
+        self.reach = Reach("the journal of feedback", "the journal of feedback: it is back")
         self.states = States(self._load)
         self.decisions = Decisions(self._plan_to_keep, wall_clock)
 
@@ -96,6 +106,8 @@ class JournalFeed:
         def recalled(found: DecisionRecord | StoreError | None) -> None:
             if found is None and attempts > 1:
                 self._loop.call_later(KEEP_SECONDS, self._recall, query_id, then, attempts - 1)
+            elif found is None and self.reach.was_lost_within(SETTLE_SECONDS):
+                then(_UNSETTLED)
             else:
                 then(found)
 
@@ -108,7 +120,7 @@ class JournalFeed:
             finally:  # whatever it was, somebody waits for an answer
                 self._loop.call_soon_threadsafe(recalled, found)
 
-        self._add_job(recall)
+        self._add_job(READING, recall)
 
     def registry_changed(self) -> None:
         """Feedback that was given under this registry can be learned now."""
@@ -121,20 +133,28 @@ class JournalFeed:
             self._keep(everything=True)
         self._save()
 
-    def _add_job(self, job: Job) -> None:
-        self._jobs.append(job)
+    def _add_job(self, doing: str, job: Job) -> None:
+        self._jobs.append((doing, job))
         self._thread.wake()
+
+    def _insist(self, doing: str, job: Job) -> None:
+        """Tries again every second until the journal has taken it."""
+
+        def attempt() -> None:
+            try:
+                job()
+            except StoreError:
+                self._loop.call_soon_threadsafe(self._loop.call_later, SAVE_SECONDS, self._insist, doing, job)
+                raise
+
+        self._add_job(doing, attempt)
 
     def _load(self, key: StateKey) -> None:
         def load() -> None:
-            try:
-                stored = self._journal.load((key,)).get(key)
-            except StoreError:
-                self._loop.call_soon_threadsafe(self._loop.call_later, SAVE_SECONDS, self._load, key)
-                raise
+            stored = self._journal.load((key,)).get(key)
             self._loop.call_soon_threadsafe(self.states.loaded, key, stored)
 
-        self._add_job(load)
+        self._insist(READING, load)
 
     def _learn(self, entries: Sequence[Entry]) -> None:
         for entry in entries:
@@ -151,7 +171,12 @@ class JournalFeed:
 
     def _forget(self, app: str, user: str) -> None:
         self.decisions.forget(app, user)
-        self._add_job(lambda: self._journal.forget_decisions(app, user))  # those that were on their way there
+
+        def forget() -> None:  # those that were on their way there
+            self.backlog.forget(app, user)
+            self._journal.forget_decisions(app, user)
+
+        self._insist(WRITING, forget)
         self._loop.call_later(FORGET_SECONDS, self._plan_to_save)  # the second save drops the order, and the name
 
     def _take_up(self, entries: Sequence[Entry], outcomes: Sequence[tuple[Written, bool | StoreError]]) -> None:
@@ -168,7 +193,7 @@ class JournalFeed:
         self._keep_due = False
         taken, more = self.decisions.take(everything)
         if taken:
-            self._add_job(lambda: self._remember(taken))
+            self._add_job(NEITHER, lambda: self._remember(taken))
         if more:
             self._plan_to_keep()
 
@@ -191,39 +216,50 @@ class JournalFeed:
                 raise
             self._loop.call_soon_threadsafe(self.states.saved, states)
 
-        self._add_job(save)
-
-    def _remember(self, taken: Sequence[tuple[Made, float]]) -> None:
-        """On the thread, and the loop hears of it."""
-        records = records_of(taken)
-        self._loop.call_soon_threadsafe(self.decisions.keep, records)
-        self._journal.remember(records)
+        self._add_job(WRITING, save)
 
     # -- on the thread ---------------------------------------------------------------------------------------------
 
     def look(self) -> None:
         """As ``clipper.frontend.store_thread.Looker``."""
-        self._attempt(self._write_and_read)
+        self._write_and_read()
         while self._jobs:
-            self._attempt(self._jobs.popleft())
+            self._attempt(*self._jobs.popleft())
+        if self.backlog.due:
+            self._attempt(WRITING, self.backlog.write)
+            if self.backlog.due:
+                self._thread.wake()
 
     def close(self) -> None:
-        while self._pending:
+        while self._pending or self.backlog.due:
             self.look()
-        self._attempt(self._journal.close)
+        if self.backlog:
+            log.warning("%d decisions can't be kept: feedback by their query ids is lost", len(self.backlog))
+        self._attempt(NEITHER, self._journal.close)
+
+    def _remember(self, taken: Sequence[tuple[Made, float]]) -> None:
+        records = records_of(taken)
+        self._loop.call_soon_threadsafe(self.decisions.keep, records)
+        self.backlog.add(records)
 
     def _write_and_read(self) -> None:
         pending = [self._pending.popleft() for _ in range(min(len(self._pending), AT_ONCE))]
         outcomes = self._write(pending)
+        # Still to be read if reading fails: nobody may write again for long.
+        self._unread = self._unread or bool(pending)
         entries: list[Entry] = []
-        try:
-            # Still to be read if reading fails: nobody may write again for long.
-            self._unread = self._unread or bool(pending) or self._journal.changed()
-            if self._unread:
-                entries = self._journal.read(self._read_to, AT_ONCE)
-                self._unread = len(entries) == AT_ONCE
-        finally:  # whoever waits is answered, though the journal went away after the writing
-            self._hand_over(entries, outcomes)
+        self._attempt(READING, lambda: entries.extend(self._read()))
+        self._hand_over(
+            entries, outcomes
+        )  # whoever waits is answered, though the journal went away after the writing
+
+    def _read(self) -> Sequence[Entry]:
+        self._unread = self._unread or self._journal.changed()
+        if not self._unread:
+            return ()
+        entries = self._journal.read(self._read_to, AT_ONCE)
+        self._unread = len(entries) == AT_ONCE
+        return entries
 
     def _hand_over(self, entries: Sequence[Entry], outcomes: Sequence[tuple[Written, bool | StoreError]]) -> None:
         if entries:
@@ -239,28 +275,25 @@ class JournalFeed:
         outcomes: Sequence[bool | StoreError]
         try:
             outcomes = self._journal.append([each.feedback for each in pending])
+            self.reach.worked(WRITING)
         except StoreError as error:
-            self._note(False, error.cause)
+            self.reach.failed(WRITING, error.cause)
+            self._loop.call_soon_threadsafe(self._plan_to_save)  # shows when it can be written again
             outcomes = [error] * len(pending)
         except Exception:
             log.exception("feedback could not be written")
             outcomes = [_FAILED] * len(pending)
         return list(zip((each.then for each in pending), outcomes, strict=True))
 
-    def _attempt(self, work: Job) -> None:
+    def _attempt(self, doing: str, work: Job) -> None:
         try:
             work()
         except StoreError as error:
-            self._note(False, error.cause)
+            self.reach.failed(doing, error.cause)
         except Exception:
             log.exception("the journal's thread met a bug")
         else:
-            self._note(True, "it is back")
-
-    def _note(self, up: bool, what: str) -> None:
-        if up != self.up:
-            self.up = up
-            log.warning("the journal of feedback: %s", what)
+            self.reach.worked(doing)
 
 
 def _all_of(journal: Journal, keys: set[StateKey]) -> dict[StateKey, StoredState | None]:

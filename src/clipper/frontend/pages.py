@@ -10,7 +10,7 @@ import msgspec
 from clipper.frontend.exposition import render
 from clipper.frontend.http import Exchange
 from clipper.frontend.peers import MetricsPeers
-from clipper.frontend.registry_feed import RegistryFeed
+from clipper.frontend.reach import Reach
 from clipper.metrics import Metrics
 from clipper.snapshot import merge
 
@@ -18,14 +18,15 @@ RETRY_LATER = b"Retry-After: 1\r\n"
 
 
 class Pages:
-    """Live: the process runs. Ready: it may be sent queries, which it may as long as it is not draining; that the
-    store is out of reach only degrades it, since what is known goes on being served."""
+    """Live: the process runs. Ready: it may be sent queries and feedback, which it may as long as it is not draining
+    and its journal takes feedback. That the store is out of reach only degrades it, for what is known goes on being
+    served; so it does without the journal, to those who ask all the same."""
 
-    def __init__(self, metrics: Metrics, peers: MetricsPeers, feed: RegistryFeed) -> None:
+    def __init__(self, metrics: Metrics, peers: MetricsPeers, store: Reach, journal: Reach) -> None:
         self.draining = False
         self._metrics = metrics
         self._peers = peers
-        self._feed = feed
+        self._parts = {"store": store, "journal": journal}
         self._scrapes: set[asyncio.Task[None]] = set()
 
     def table(self) -> dict[bytes, Callable[[Exchange], None]]:
@@ -41,8 +42,12 @@ class Pages:
         exchange.reply(200, b'{"live":true}')
 
     def ready(self, exchange: Exchange) -> None:
-        body = {"ready": not self.draining, "store": "reachable" if self._feed.store_up else "unreachable"}
-        status, headers = (503, RETRY_LATER) if self.draining else (200, b"")
+        ready = not self.draining and self._parts["journal"].up
+        body: dict[str, object] = {"ready": ready}
+        body |= {name: "reachable" if part.up else "unreachable" for name, part in self._parts.items()}
+        if troubles := {name: part.trouble.to_json() for name, part in self._parts.items() if part.trouble}:
+            body["degraded"] = troubles
+        status, headers = (200, b"") if ready else (503, RETRY_LATER)
         exchange.reply(status, msgspec.json.encode(body), headers=headers)
 
     def metrics(self, exchange: Exchange) -> None:

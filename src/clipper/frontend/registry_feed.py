@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
 from clipper.errors import StoreError
+from clipper.frontend.reach import NEITHER, READING, WRITING, Reach
 from clipper.frontend.store_thread import StoreThread
 from clipper.query_ids import QueryIds
 from clipper.store.base import LEASE_SECONDS, Store
 from clipper.types import Registry, Replica
-
-log = logging.getLogger(__name__)
 
 
 class RegistryFeed:
@@ -40,7 +38,7 @@ class RegistryFeed:
         self._revision = 0
         self._reported = False
         self._report_again = 0.0
-        self.store_up = True
+        self.reach = Reach("the store is out of reach, serving what is known", "the store is back")
 
     # -- on the loop -----------------------------------------------------------------------------------------------
 
@@ -77,15 +75,18 @@ class RegistryFeed:
 
     def look(self) -> None:
         """As ``clipper.frontend.store_thread.Looker``."""
-        self._attempt(self._look)
+        if self._attempt(READING, self._follow):
+            self._attempt(WRITING, self._tell)
 
     def close(self) -> None:
         """The last report holds for its time: a successor sees which containers to expect."""
-        self._attempt(self._store.close)
+        self._attempt(NEITHER, self._store.close)
 
-    def _look(self) -> None:
+    def _follow(self) -> None:
         if self._store.changed():
             self._loop.call_soon_threadsafe(self._take_up, self._store.read())
+
+    def _tell(self) -> None:
         while self._wanted_ids:
             first = self._store.reserve_query_ids(QueryIds.BLOCK)
             self._loop.call_soon_threadsafe(self._wanted_ids.popleft(), first)
@@ -94,20 +95,12 @@ class RegistryFeed:
             self._report_again = time.monotonic() + LEASE_SECONDS / 3
             self._store.report(self._frontend, self._revision, self._replicas, self._metrics_address)
 
-    def _attempt(self, work: Callable[[], None]) -> None:
+    def _attempt(self, doing: str, work: Callable[[], None]) -> bool:
         try:
             work()
         except StoreError as error:
             self._reported = False
-            self._note(False, error.cause)
-        else:
-            self._note(True, "")
-
-    def _note(self, up: bool, cause: str) -> None:
-        if up == self.store_up:
-            return
-        self.store_up = up
-        if up:
-            log.info("the store is back")
-        else:
-            log.warning("the store is out of reach, serving what is known: %s", cause)
+            self.reach.failed(doing, error.cause)
+            return False
+        self.reach.worked(doing)
+        return True

@@ -77,7 +77,7 @@ class QueryFrontend:
         states, decisions = self._journal.states, self._journal.decisions
         self._processor = Processor(Catalog(), self._executor, ids, LoopClock(loop), metrics, states, decisions)
         self._peers = MetricsPeers(config.metrics_sockets)
-        self._pages = Pages(metrics, self._peers, self._feed)
+        self._pages = Pages(metrics, self._peers, self._feed.reach, self._journal.reach)
         updater = Updater(self._processor, decisions, self._journal, wall_clock)
         self._api = Api(self._processor, metrics, self._pages.table(), updater)
         self._http = HttpServer(logging_requests(self._api.handle), _limits(config), loop, metrics.process.statuses)
@@ -85,7 +85,8 @@ class QueryFrontend:
         self._listener = Listener(self._replicas)
         metrics.process.cache_bytes = lambda: cache.size_bytes
         metrics.process.cache_entries = cache.__len__
-        metrics.process.store_up = lambda: int(self._feed.store_up)
+        metrics.process.store_up = lambda: int(self._feed.reach.up)
+        metrics.process.decisions_dropped = lambda: self._journal.backlog.dropped
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serves until ``stop`` is set, then drains: every query accepted is answered before this returns."""

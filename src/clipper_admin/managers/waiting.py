@@ -174,8 +174,8 @@ def _way_out(ending: str, words: str, interpreter: str) -> str:
         return "Correct the model, or the sample that was given, then deploy it again."
     if ending.startswith("exit status") and not re.search("(?i)traceback|error|exception", words):
         return (
-            f"It ended the process itself, with {ending.removeprefix('exit ')} and without a traceback: look for what "
-            "calls os._exit, exit or abort while the model loads, a library perhaps, then deploy it again."
+            f"It ended the process itself, with {ending.removeprefix('exit ')} and without a traceback: look for "
+            "what calls os._exit, exit or abort while the model loads, a library perhaps, then deploy it again."
         )
     return "Correct the model where its log says so, then deploy it again."
 
