@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from typing import Final, NamedTuple
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -10,6 +11,8 @@ from clipper.errors import ConfigError
 SCHEMES: Final = ("redis", "rediss", "unix")
 DEFAULT_CLUSTER: Final = "default-cluster"
 FORM: Final = "redis://[USER:PASSWORD@]HOST:PORT/DB?cluster=NAME"
+TLS: Final = "rediss:"
+_CA: Final = "ssl_ca_certs"
 
 
 class RedisAddress(NamedTuple):
@@ -26,7 +29,10 @@ class RedisAddress(NamedTuple):
 
 
 def parse_address(text: str) -> RedisAddress:
-    """Raises ConfigError if ``text`` is not of the form of ``FORM``, or the same with ``rediss`` or ``unix``."""
+    """Raises ConfigError if ``text`` is not of the form of ``FORM``, or the same with ``rediss`` or ``unix``.
+
+    ``ca=FILE`` beside the cluster, for ``rediss`` alone, names the authorities whose certificates are trusted.
+    """
     shown = shown_address(text)
     try:
         parts = urlsplit(text)
@@ -39,11 +45,29 @@ def parse_address(text: str) -> RedisAddress:
     cluster = settings.pop("cluster", DEFAULT_CLUSTER)
     if not cluster or set("{}") & set(cluster) or not cluster.isprintable():
         raise ConfigError(f"the store {shown} names no cluster that can be: give cluster=NAME, without braces")
+    if "ca" in settings:
+        settings[_CA] = settings.pop("ca")
     unknown = [each for each in settings if each != "db" and not each.startswith("ssl_")]
     if unknown:
-        raise ConfigError(f"the store {shown} has the setting {unknown[0]!r}: known are cluster, db and ssl_...")
+        raise ConfigError(f"the store {shown} has the setting {unknown[0]!r}: known are cluster, db, ca and ssl_...")
+    if settings.keys() - {"db"} and not text.startswith(TLS):
+        raise ConfigError(f"the store {shown} has settings of TLS: begin it with rediss://, or leave them out")
+    _check_authorities(settings.get(_CA), shown)
     place = text.partition("?")[0]
     return RedisAddress(f"{place}?{urlencode(settings)}" if settings else place, cluster, shown)
+
+
+def _check_authorities(file: str | None, shown: str) -> None:
+    if file is None:
+        return
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(file)
+    except (OSError, ValueError) as error:  # SSLError is an OSError
+        why = "it holds no certificates" if isinstance(error, ssl.SSLError) else getattr(error, "strerror", error)
+        raise ConfigError(
+            f"the file {file!r} of the store {shown} can't be used ({why}): name one with the certificates of the "
+            "authorities that are trusted, as PEM"
+        ) from error
 
 
 def shown_address(text: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import re
 import secrets
 import time
 from collections.abc import Iterator, Sequence
@@ -28,7 +29,7 @@ from redis.exceptions import (
 from redis.retry import Retry
 
 from clipper.errors import ConfigError, StoreError
-from clipper.store.redis_address import RedisAddress
+from clipper.store.redis_address import TLS, RedisAddress
 
 TIMEOUT_SECONDS: Final = 3.0
 """How long one answer, or a connection, may take."""
@@ -77,6 +78,7 @@ class RedisServer:
         self.address = address
         self.connections = 0
         self._timeout = timeout
+        self._is_tls = address.url.startswith(TLS)
         self._id = b""
         self._connected = self._closed = False
         self._pause = 0.0
@@ -218,13 +220,22 @@ class RedisServer:
     def _explain_failure(self, error: Exception) -> str:
         if isinstance(error, NoPermissionError):
             return f"forbids a command ({error}): allow the user all commands on keys that begin with clipper:"
+        if isinstance(error, NoAnswer) and self._is_tls and not self._connected:
+            return f"did not answer within {self._timeout:g} s: see whether its port is that for TLS, and it is up"
         if isinstance(error, NoAnswer):
             return f"did not answer within {self._timeout:g} s: see whether it is overloaded, or the network is down"
         if isinstance(error, ResponseError):
             return f"failed ({error}): see its log, and whether another program uses keys of the cluster"
-        return (
-            f"can't be reached ({error}): start it, or correct the address; it is tried again at least every second"
-        )
+        return f"can't be reached ({error}): {self._advise(error)}; it is tried again at least every second"
+
+    def _advise(self, error: Exception) -> str:
+        if "certificate is not valid for" in str(error):
+            return "write the host as its certificate names it"
+        if "CERTIFICATE_VERIFY_FAILED" in str(error):
+            return "name the file of the authority that signed its certificate with ca=FILE in the address"
+        if not self.connections and not self._is_tls and re.search("reset by peer|closed by server", str(error)):
+            return "see what is there: the address begins with rediss:// if it speaks TLS"
+        return "start it, or correct the address"
 
 
 _REFUSALS: Final[Sequence[tuple[str, type[RedisError], str]]] = (
