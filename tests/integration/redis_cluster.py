@@ -31,18 +31,21 @@ class RedisCluster:
         self._processes = {}
         self._ports = [(free_port(), free_port()) for _ in range(2)]
         self.addresses = [f"127.0.0.1:{query}" for query, _ in self._ports]
-        management = free_port()
-        self.admin_address = f"127.0.0.1:{management}"
+        self._management = free_port()
+        self.admin_address = f"127.0.0.1:{self._management}"
         with ExitStack() as started:
             self._stack = started
             self.redis = RedisProcess(folder, *DURABLE)
             started.callback(self.redis.kill)
-            self._run("management", "-m", "clipper.management.frontend", f"--management-port={management}")
+            self.start_management()
             self.start_frontend(0)
             self.start_frontend(1)
             eventually(lambda: all(map(is_ready, [self.admin_address, *self.addresses])), timeout=30)
             self._start_container()
             self._stack = started.pop_all()
+
+    def start_management(self):
+        self._run("management", "-m", "clipper.management.frontend", f"--management-port={self._management}")
 
     def start_frontend(self, number):
         query, rpc = self._ports[number]
@@ -93,6 +96,9 @@ class RedisCluster:
             "CLIPPER_ADDRESS": ",".join(f"tcp:127.0.0.1:{rpc}" for _, rpc in self._ports),
         }
         self._run("container", str(write_runtime(self._folder / "runtime.pyz")), **settings)
+        self.register_model()
+
+    def register_model(self):
         model = {"model_name": MODEL, "model_version": "1", "input_type": "doubles", "labels": [], "batch_size": -1}
         self.admin("add_model", **model, container_name="none", model_data_path="none")
 

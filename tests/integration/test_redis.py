@@ -175,6 +175,78 @@ def test_what_was_decided_without_redis_gets_feedback_through_the_other_frontend
         assert metrics(address)("clipper_decisions_dropped_total") == 0
 
 
+@pytest.fixture
+def emptied(cluster, app):
+    """Redis has lost all: called, it is put back from the backup that was made just before."""
+    with cluster.redis.client() as client:
+        backup = {key: (max(client.pttl(key), 0), client.dump(key)) for key in client.scan_iter()}
+        client.flushall()
+
+        def put_back():
+            # As a server does that starts with a backup: nobody sees a part of it.
+            with client.pipeline(transaction=True) as restoring:
+                for key, (lifetime, value) in backup.items():
+                    if value is not None:
+                        restoring.restore(key, lifetime, value, replace=True)
+                restoring.execute()
+
+        yield put_back
+        put_back()
+        for address in cluster.addresses:
+            eventually(lambda address=address: is_ready(address))
+
+
+def told_lost(cluster, address):
+    degraded = cluster.readiness(address).get("degraded", {})
+    return len(degraded) == 2 and all(
+        "has lost the data of the cluster" in cause for part in degraded.values() for cause in part["causes"].values()
+    )
+
+
+@pytest.mark.heavy
+def test_redis_that_lost_its_data_is_told_and_a_backup_is_enough(cluster, app, emptied):
+    for address in cluster.addresses:
+        eventually(lambda address=address: told_lost(cluster, address))
+    decided = [(number, *query(cluster.addresses[number % 2], app)) for number in range(10)]
+    for number, query_id, value in decided:
+        cause = refusal(feed(cluster.addresses[number % 2], app, query_id, value), 503)
+        assert "put back a backup of Redis, or start the servers of the cluster again" in cause
+    for path, body in (("get_all_models", {"verbose": False}), ("delete_app", {"name": app})):
+        assert "has lost the data" in refusal(post(cluster.admin_address, f"/admin/{path}", body), 503)
+    with cluster.redis.client() as client:
+        assert client.keys() == [], "nobody writes into what is not the cluster's data any more"
+    emptied()
+    for number, query_id, value in decided:
+        feed_until_taken(cluster.addresses[1 - number % 2], app, query_id, value)
+    assert feedbacks(cluster, app) == len(decided)
+
+
+@pytest.mark.heavy
+def test_servers_that_are_started_again_begin_with_an_empty_redis(tmp_path):
+    cluster = RedisCluster(tmp_path)
+    try:
+        cluster.serve("before")
+        with cluster.redis.client() as client:
+            client.flushall()
+        for address in cluster.addresses:
+            eventually(lambda address=address: told_lost(cluster, address))
+        for program in ("management", "frontend-0", "frontend-1"):
+            cluster.process(program).kill()
+            cluster.process(program).wait(20)
+        cluster.start_management()
+        cluster.start_frontend(0), cluster.start_frontend(1)
+        eventually(lambda: all(map(is_ready, [cluster.admin_address, *cluster.addresses])), timeout=30)
+        assert cluster.admin("get_all_applications", verbose=False).json() == []
+        for address in cluster.addresses:
+            refusal(post(address, "/before/predict", {"input": [1.0]}), 404)
+        cluster.register_model()  # its container has connected again by itself
+        app = cluster.serve("after")
+        query_id, value = query(cluster.addresses[0], app)
+        assert feed(cluster.addresses[1], app, query_id, value).json()["accepted"]
+    finally:
+        cluster.close()
+
+
 @pytest.mark.heavy
 def test_a_frontend_is_killed_and_the_other_fails_nobody(cluster, app):
     taken = [query(cluster.addresses[1], app) for _ in range(20)]

@@ -75,6 +75,21 @@ def test_a_connection_lost_while_idle_is_made_anew_and_all_is_read_again(server,
     assert not store.changed()
 
 
+def test_a_revision_that_is_given_twice_is_read_anew(server, store):
+    """Redis has lost its last second, and other changes have come since."""
+    store.commit(store.read(), filled())
+    assert store.read() == filled(1)
+    server.kill()
+    server.start()
+    with server.client() as client, closing(open_store(server.address())) as other:
+        client.delete("clipper:{test}:registry")
+        other.commit(other.read(), filled(size=20))
+    forget_pause(store)
+    assert store.changed()
+    assert store.read() == filled(1, 20)
+    assert not store.changed()
+
+
 def test_what_was_acknowledged_is_there_after_kill_9(server, store, journal):
     store.commit(store.read(), filled())
     ids = store.reserve_query_ids(100)
