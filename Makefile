@@ -78,12 +78,14 @@ bench: $(COMPILED)/.made ## the whole benchmark: peers, overload, the paper's fi
 	$(COMPILED)/bin/python -m benchmarks.overload
 	$(COMPILED)/bin/python -m benchmarks.figures
 	$(COMPILED)/bin/python -m benchmarks.selection
+	$(COMPILED)/bin/python -m benchmarks.stores
 
 bench-smoke: $(COMPILED)/.made ## every piece of it for a second or so, without the peers that are slow to install or start
 	$(COMPILED)/bin/python -m benchmarks.run --quick --results build/bench
 	$(COMPILED)/bin/python -m benchmarks.overload --quick --results build/bench
 	$(COMPILED)/bin/python -m benchmarks.figures --quick --results build/bench
 	$(COMPILED)/bin/python -m benchmarks.selection --quick --results build/bench
+	$(COMPILED)/bin/python -m benchmarks.stores --quick --results build/bench
 
 clean:
 	rm -rf $(VENV) $(COMPILED) $(WITH_FRAMEWORKS) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
