@@ -97,6 +97,18 @@ def test_what_is_registered_is_there_at_once(cluster, unique):
         assert post(address, f"/{unique}/predict", {"input_batch": []}).status == 200
 
 
+def test_what_is_registered_while_all_connections_break_is_there_too(cluster, unique):
+    """They are made anew, and what came in between is read then."""
+    with cluster.redis.client() as client:
+        for number in range(10):
+            client.client_kill_filter(_type="normal", skipme=True)
+            name = f"{unique}-{number}"
+            cluster.admin("add_app", name=name, input_type="d", default_output="d", latency_slo_micros=10)
+            for address in cluster.addresses:
+                eventually(lambda a=address, n=name: post(a, f"/{n}/predict", {"input_batch": []}).status == 200)
+            cluster.admin("delete_app", name=name)
+
+
 @pytest.mark.heavy
 def test_redis_is_killed_under_load_and_nothing_acknowledged_is_lost(cluster, app):
     """No answer is missing or a default because of it; feedback is refused meanwhile, and counts once in the end."""

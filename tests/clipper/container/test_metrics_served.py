@@ -109,6 +109,7 @@ def test_a_forked_child_does_not_keep_the_port(served):
         if not os.fork():
             os.write(here, b"1")
             time.sleep(60)
+            os._exit(0)  # and not wait for ever, for what it has written itself
         return [os.read(there, 1).decode()]
 
     container, peer, address = served(function)
