@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -13,6 +14,8 @@ from clipper.frontend.store_thread import StoreThread
 from clipper.query_ids import QueryIds
 from clipper.store.base import LEASE_SECONDS, Store
 from clipper.types import Registry, Replica
+
+log = logging.getLogger(__name__)
 
 
 class RegistryFeed:
@@ -101,6 +104,11 @@ class RegistryFeed:
         except StoreError as error:
             self._reported = False
             self.reach.failed(doing, error.cause)
+            return False
+        except Exception:  # the thread lives on, for the journal's sake
+            if self.reach.up:
+                log.exception("the store's thread met a bug")
+            self.reach.failed(doing, "this is a bug of Clipper: the log of the query frontend has its traceback")
             return False
         self.reach.worked(doing)
         return True
