@@ -43,6 +43,7 @@ def busy(frontend: str = "frontend-0") -> tuple[Metrics, Clock]:
     metrics.process.statuses[200] += 1
     metrics.process.cache_bytes, metrics.process.cache_entries = (lambda: 100), (lambda: 9)
     metrics.process.store_up = lambda: 1
+    metrics.process.decisions_dropped = lambda: 7
     return metrics, clock
 
 
@@ -83,6 +84,7 @@ def test_prometheus_text_tells_every_metric():
     assert found["clipper_cache_bytes"] == {(): 100}
     assert found["clipper_cache_entries"] == {(): 9}
     assert found["clipper_store_up"] == {(): 1}
+    assert found["clipper_decisions_dropped_total"] == {(): 7}
     assert found["clipper_frontends_up"] == {(): 1}
     assert found["clipper_frontends_missing"] == {(): 0}
     assert found["clipper_build_info"] == {("1.2.3",): 1}
@@ -157,6 +159,7 @@ def test_the_store_is_up_only_if_every_frontend_reaches_it():
     merged = merge([busy()[0].snapshot(), storeless.snapshot(), Snapshot(process=ProcessSnapshot(missing=1))])
     found = samples(to_prometheus(merged).decode())
     assert found["clipper_store_up"] == {(): 0}
+    assert found["clipper_decisions_dropped_total"] == {(): 14}
     assert found["clipper_frontends_missing"] == {(): 1}
 
 

@@ -43,7 +43,7 @@ def answered(query_id, user=""):
     return SimpleNamespace(
         id=query_id,
         app=app,
-        context=Context(b"", None, user, 0.5),
+        context=Context(b"", "doubles", user, 0.5),
         asked=((ModelVersion("a", "1"), 1.0),),
         shadows=(),
         answered_with=b"1",

@@ -148,6 +148,7 @@ def test_addresses_that_can_not_be(address, complaint):
     assert "s3same" not in "".join(traceback.format_exception(caught.value))
 
 
+@pytest.mark.heavy
 def test_the_servers_never_tell_the_password(server, tmp_path):
     """Started well, and their Redis killed under them; or refused."""
     port = free_port()
