@@ -20,7 +20,7 @@ def setting(default: Any, description: str) -> Any:
 class Config:
     """Each field is a flag (``--query-port``) and an environment variable (``CLIPPER_QUERY_PORT``)."""
 
-    store: str = setting("", "path of the SQLite file, or redis://HOST:PORT/DB?cluster=NAME")
+    store: str = setting("", "path of the SQLite file, or redis[s]://HOST:PORT/DB?cluster=NAME")
     host: str = setting("127.0.0.1", "address to bind")
     query_port: int = setting(1337, "port of predict, update, metrics and health")
     management_port: int = setting(1338, "port of /admin")

@@ -18,9 +18,9 @@ RETRY_LATER = b"Retry-After: 1\r\n"
 
 
 class Pages:
-    """Live: the process runs. Ready: it may be sent queries and feedback, which it may as long as it is not draining
-    and its journal takes feedback. That the store is out of reach only degrades it, for what is known goes on being
-    served; so it does without the journal, to those who ask all the same."""
+    """Live: the process runs. Ready: it may be sent queries, which it may while it is not draining. That the store
+    or the journal is out of reach only degrades it, since what is known goes on being served: all frontends share
+    them, and a balancer that took each one off for it would end the service."""
 
     def __init__(self, metrics: Metrics, peers: MetricsPeers, store: Reach, journal: Reach) -> None:
         self.draining = False
@@ -42,12 +42,11 @@ class Pages:
         exchange.reply(200, b'{"live":true}')
 
     def ready(self, exchange: Exchange) -> None:
-        ready = not self.draining and self._parts["journal"].up
-        body: dict[str, object] = {"ready": ready}
+        body: dict[str, object] = {"ready": not self.draining}
         body |= {name: "reachable" if part.up else "unreachable" for name, part in self._parts.items()}
         if troubles := {name: part.trouble.to_json() for name, part in self._parts.items() if part.trouble}:
             body["degraded"] = troubles
-        status, headers = (200, b"") if ready else (503, RETRY_LATER)
+        status, headers = (503, RETRY_LATER) if self.draining else (200, b"")
         exchange.reply(status, msgspec.json.encode(body), headers=headers)
 
     def metrics(self, exchange: Exchange) -> None:
