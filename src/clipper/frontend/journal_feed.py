@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
-from typing import Final, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
 
 from clipper.decisions import Decisions, Made, records_of
-from clipper.errors import StoreError, Unavailable
+from clipper.errors import StoreError
 from clipper.frontend.backlog import Backlog
+from clipper.frontend.following import AT_ONCE, Following
+from clipper.frontend.outbox import FAILED, Outbox, Written
 from clipper.frontend.reach import NEITHER, READING, WRITING, Reach
 from clipper.frontend.store_thread import StoreThread
 from clipper.selection.states import States, users_of
@@ -30,31 +32,15 @@ SAVE_SECONDS: Final = 1.0
 FORGET_SECONDS: Final = 3.0
 """After that, at the latest a second later, an order to forget a user is deleted itself: all have heard it."""
 
-AT_ONCE: Final = 1000
-"""Feedback that is written, or read, in one go."""
-
-MOST_WAITING: Final = 20_000
-"""Feedback that waits to be written; more is refused."""
-
 SETTLE_SECONDS: Final = 5.0
 """So long after the journal was away, other frontends may still have decisions to write that they made meanwhile."""
-
-_FAILED: Final = StoreError("the journal of feedback failed: the query frontend's log has the traceback")
 
 _UNSETTLED: Final = StoreError(
     "the journal was away until just now, and may not have been told of this query yet: send the feedback again"
 )
 
-Written = Callable[[bool | StoreError], None]
 Recalled = Callable[[DecisionRecord | StoreError | None], None]
 Job = Callable[[], None]
-
-
-class Pending(NamedTuple):
-    """Feedback to be written, and who is told."""
-
-    feedback: Feedback
-    then: Written
 
 
 class JournalFeed:
@@ -65,14 +51,15 @@ class JournalFeed:
         self._learned = learned
         self._loop = asyncio.get_running_loop()
         self._thread = thread
-        self._pending: deque[Pending] = deque()
         self._jobs: deque[tuple[str, Job]] = deque()
         self.backlog = Backlog(journal)
-        self._read_to = 0
-        self._unread = False
+        self._following = Following(journal)
+        self._generation = 0  # as the loop knows it
+        self._starts_anew = False
         self._held: deque[Entry] = deque()  # given under a registry that has not come here yet
         self._keep_due = self._save_due = False
         self.reach = Reach("the journal of feedback", "the journal of feedback: it is back")
+        self._outbox = Outbox(journal, self.reach)
         self.states = States(self._load)
         self.decisions = Decisions(self._plan_to_keep, wall_clock)
 
@@ -81,21 +68,19 @@ class JournalFeed:
     def start(self) -> None:
         """Takes up what was learned before, after the registry was; blocks, for start-up."""
         states, journal = self.states, self._journal
-        self._read_to = checkpoint = journal.checkpoint()
+        checkpoint = journal.checkpoint()
+        self._following.begin(checkpoint)
         states.begin(journal.load(states.everybodys_keys()), checkpoint)
-        while entries := journal.read(self._read_to, AT_ONCE):
-            self._read_to = entries[-1].position
+        while entries := self._following.read():
+            self._following.note_change()
             self._learn(entries)
             for key, stored in _all_of(journal, users_of(entries)).items():
                 states.loaded(key, stored)
             self._jobs.clear()  # the loads of those
-        journal.changed()
 
     def accept(self, feedback: Feedback, then: Written) -> None:
         """As ``clipper.updater.Desk``."""
-        if len(self._pending) >= MOST_WAITING:
-            raise Unavailable(f"{MOST_WAITING} pieces of feedback wait to be written: send it again, more slowly")
-        self._pending.append(Pending(feedback, then))
+        self._outbox.add(feedback, then)
         self._thread.wake()
 
     def recall(self, query_id: int, then: Recalled, patiently: bool) -> None:
@@ -112,7 +97,7 @@ class JournalFeed:
                 then(found)
 
         def recall() -> None:
-            found: DecisionRecord | StoreError | None = _FAILED
+            found: DecisionRecord | StoreError | None = FAILED
             try:
                 found = self._journal.recall(query_id)
             except StoreError as error:
@@ -207,9 +192,13 @@ class JournalFeed:
         states, checkpoint = self.states.unsaved()
         if self._held:
             checkpoint = min(checkpoint, self._held[0].position - 1)
+        generation = self._generation
 
         def save() -> None:
             try:
+                if generation != self._following.generation or self._journal.lost():
+                    self._loop.call_soon_threadsafe(self._plan_to_save)
+                    return
                 self._journal.save(states, checkpoint)
             except StoreError:
                 self._loop.call_soon_threadsafe(self._plan_to_save)
@@ -217,6 +206,26 @@ class JournalFeed:
             self._loop.call_soon_threadsafe(self.states.saved, states)
 
         self._add_job(WRITING, save)
+
+    def _start_anew(self) -> None:
+        """The journal was put back to an earlier state: what it keeps counts, not what was learned of the rest."""
+        keys = self.states.everybodys_keys()
+
+        def reload() -> None:
+            checkpoint = self._journal.checkpoint()
+            kept = self._journal.load(keys)
+            self._following.begin_anew(checkpoint)
+            self._loop.call_soon_threadsafe(self._begin_anew, kept, checkpoint)
+            self._thread.wake()
+
+        self._insist(READING, reload)
+
+    def _begin_anew(self, kept: Mapping[StateKey, StoredState], checkpoint: int) -> None:
+        self._generation += 1
+        self._starts_anew = False
+        self._held.clear()
+        self.states.begin(kept, checkpoint)
+        self._learned()
 
     # -- on the thread ---------------------------------------------------------------------------------------------
 
@@ -231,7 +240,7 @@ class JournalFeed:
                 self._thread.wake()
 
     def close(self) -> None:
-        while self._pending or self.backlog.due:
+        while self._outbox or self.backlog.due:
             self.look()
         if self.backlog:
             log.warning("%d decisions can't be kept: feedback by their query ids is lost", len(self.backlog))
@@ -243,47 +252,28 @@ class JournalFeed:
         self.backlog.add(records)
 
     def _write_and_read(self) -> None:
-        pending = [self._pending.popleft() for _ in range(min(len(self._pending), AT_ONCE))]
-        outcomes = self._write(pending)
-        # Still to be read if reading fails: nobody may write again for long.
-        self._unread = self._unread or bool(pending)
+        outcomes = self._outbox.write()
+        if outcomes:
+            self._following.note_change()
+        if any(isinstance(outcome, StoreError) for _, outcome in outcomes):
+            self._loop.call_soon_threadsafe(self._plan_to_save)  # shows when it can be written again
         entries: list[Entry] = []
         self._attempt(READING, lambda: entries.extend(self._read()))
-        self._hand_over(
-            entries, outcomes
-        )  # whoever waits is answered, though the journal went away after the writing
+        self._hand_over(entries, outcomes)  # though the journal went away after the writing
 
     def _read(self) -> Sequence[Entry]:
-        self._unread = self._unread or self._journal.changed()
-        if not self._unread:
-            return ()
-        entries = self._journal.read(self._read_to, AT_ONCE)
-        self._unread = len(entries) == AT_ONCE
+        entries = self._following.read()
+        if self._following.is_lost and not self._starts_anew:
+            self._starts_anew = True
+            log.warning("the journal of feedback was put back to an earlier state: what was learned is read anew")
+            self._loop.call_soon_threadsafe(self._start_anew)
         return entries
 
     def _hand_over(self, entries: Sequence[Entry], outcomes: Sequence[tuple[Written, bool | StoreError]]) -> None:
-        if entries:
-            self._read_to = entries[-1].position
         if entries or outcomes:
             self._loop.call_soon_threadsafe(self._take_up, entries, outcomes)
-        if self._pending or len(entries) == AT_ONCE:
+        if self._outbox or len(entries) == AT_ONCE:
             self._thread.wake()
-
-    def _write(self, pending: Sequence[Pending]) -> list[tuple[Written, bool | StoreError]]:
-        if not pending:
-            return []
-        outcomes: Sequence[bool | StoreError]
-        try:
-            outcomes = self._journal.append([each.feedback for each in pending])
-            self.reach.worked(WRITING)
-        except StoreError as error:
-            self.reach.failed(WRITING, error.cause)
-            self._loop.call_soon_threadsafe(self._plan_to_save)  # shows when it can be written again
-            outcomes = [error] * len(pending)
-        except Exception:
-            log.exception("feedback could not be written")
-            outcomes = [_FAILED] * len(pending)
-        return list(zip((each.then for each in pending), outcomes, strict=True))
 
     def _attempt(self, doing: str, work: Job) -> None:
         try:

@@ -115,9 +115,19 @@ class States:
         return [StateKey(name, "") for name in self._apps]
 
     def begin(self, kept: Mapping[StateKey, StoredState], checkpoint: int) -> None:
-        """Starts from everybody's states as they are kept; feedback is gone through from the checkpoint on."""
+        """Starts, maybe anew, from everybody's states as they are kept; feedback is learned from ``checkpoint`` on.
+
+        States of users that are being loaded just now come from what is kept, too.
+        """
         self.position = checkpoint
+        for name, app in self._apps.items():
+            self._apps[name] = AppStates(app.teaching, app.linked, app.teaching.untaught(app.linked), 0)
+            self._drop_users(name)
+        for loading in self._loading.values():
+            loading.entries.clear()
         for (name, _), stored in kept.items():
+            if name not in self._apps:
+                continue
             app = self._apps[name]
             learned = app.teaching.kept(stored)
             if learned is not None:

@@ -156,6 +156,18 @@ class Journal(Protocol):
         """Whether anybody else has written since this was last asked. Cheap enough for 20 Hz."""
         ...
 
+    def lost(self) -> bool:
+        """Whether the feedback that was read last is gone: the journal was put back to an earlier state.
+
+        Then others may be given positions that were gone through here already: all is to be gone through again, from
+        the states that are kept, and none of those known here is to be kept. True until ``accept_loss``.
+        """
+        ...
+
+    def accept_loss(self) -> None:
+        """What the journal holds now is all there is."""
+        ...
+
     def remember(self, decisions: Sequence[KeptDecision]) -> None:
         """Keeps decisions, whose ids ascend and come from one frontend, for ``DECISION_SECONDS``."""
         ...

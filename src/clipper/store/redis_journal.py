@@ -52,6 +52,8 @@ class RedisJournal:
         self._clock = clock
         self._seen = (0, 0)  # the connection, and the last position that was known over it
         self._highest = 0
+        self._last_read: Entry | None = None
+        self._compared = 0  # the last connection over which that was found where it should be
         self._recalled: dict[int, DecisionRecord] = {}
 
     # -- feedback
@@ -68,7 +70,10 @@ class RedisJournal:
         return [each == 1 for each in new]
 
     def read(self, after: int, limit: int) -> list[Entry]:
-        return self._entries(scripts.READ, after, limit)
+        entries = self._entries(scripts.READ, after, limit)
+        if entries:
+            self._last_read = entries[-1]
+        return entries
 
     def export(self, app: str, after: int, limit: int) -> list[Entry]:
         return self._entries(scripts.EXPORT, app, after, limit)
@@ -83,7 +88,22 @@ class RedisJournal:
     def changed(self) -> bool:
         last = int(self._server.ask("HGET", "journal", "position") or 0)
         before, self._seen = self._seen, (self._server.connections, last)
+        if self._last_read is not None and last < self._last_read.position:
+            self._compared = 0
         return before != self._seen
+
+    def lost(self) -> bool:
+        last = self._last_read
+        if last is None or self._compared == self._server.connections:
+            return False
+        found = self._entries(scripts.READ, last.position - 1, 1)
+        if found and _is_same(found[0], last):
+            self._compared = self._server.connections
+            return False
+        return True
+
+    def accept_loss(self) -> None:
+        self._last_read = None
 
     # -- decisions
 
@@ -172,6 +192,12 @@ class RedisJournal:
 
     def close(self) -> None:
         self._server.close()
+
+
+def _is_same(one: Entry, other: Entry) -> bool:
+    """All the same if a user was forgotten meanwhile."""
+    identities = [(each.position, each.feedback.at, each.feedback.decision.query_id) for each in (one, other)]
+    return identities[0] == identities[1]
 
 
 def _piece(first: int, last: int, decisions: Sequence[object]) -> bytes:

@@ -98,6 +98,11 @@ class SqliteJournal:
             before, self._data_version = self._data_version, self._file.scalar("PRAGMA data_version")
         return before != self._data_version
 
+    def lost(self) -> bool:
+        return False  # it can't be put back under servers that have its file open
+
+    def accept_loss(self) -> None: ...
+
     # -- decisions
 
     def remember(self, decisions: Sequence[KeptDecision]) -> None:

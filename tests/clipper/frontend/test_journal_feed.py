@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from clipper.errors import StoreError, Unavailable
-from clipper.frontend import journal_feed
+from clipper.frontend import outbox
 from clipper.frontend.journal_feed import JournalFeed
 from clipper.frontend.store_thread import StoreThread
 from clipper.store.journal import StateKey, keep_decision, wall_clock
@@ -22,10 +22,10 @@ PATIENCE = 20.0
 class Frontend:
     """A feed with its thread; ``told`` are the outcomes of what was accepted."""
 
-    def __init__(self, path, epoch=EPOCH):
+    def __init__(self, path, epoch=EPOCH, journal=None):
         self.thread = StoreThread()
         self.learned = asyncio.Event()
-        self.feed = JournalFeed(SqliteJournal(path), self.learned.set, self.thread)
+        self.feed = JournalFeed(journal or SqliteJournal(path), self.learned.set, self.thread)
         self.follow(epoch)
         self.feed.start()
         self.thread.add(self.feed)
@@ -176,7 +176,7 @@ def test_decisions_of_another_frontend_are_waited_for(path):
 def test_more_than_can_be_written_is_refused(path, monkeypatch):
     async def play():
         frontend = Frontend(path)
-        monkeypatch.setattr(journal_feed, "MOST_WAITING", 0)
+        monkeypatch.setattr(outbox, "MOST_WAITING", 0)
         with pytest.raises(Unavailable, match="send it again, more slowly"):
             frontend.feed.accept(entry(1).feedback, lambda outcome: None)
         await frontend.stop()

@@ -310,6 +310,57 @@ def test_lost_data_is_no_empty_registry(start, opened, how):
             call()
 
 
+class Backup:
+    """All that Redis holds now; put back as a server does that starts with it: nobody sees a part."""
+
+    def __init__(self, client):
+        self._client = client
+        self._content = {key: (max(client.pttl(key), 0), client.dump(key)) for key in client.scan_iter()}
+
+    def put_back(self):
+        with self._client.pipeline(transaction=True) as restoring:
+            restoring.flushall()
+            for key, (lifetime, value) in self._content.items():
+                if value is not None:
+                    restoring.restore(key, lifetime, value)
+            restoring.execute()
+
+
+def test_feedback_that_is_gone_again_is_noticed_until_it_is_accepted(server, journal, opened):
+    opened.append(open_journal(server.address()))
+    other = opened[-1]
+    journal.append([feedback(number) for number in range(3)])
+    assert not journal.lost(), "it has read nothing"
+    for each in (journal, other):
+        assert len(each.read(0, 10)) == 3
+        assert not each.lost()
+    with server.client() as client:
+        backup = Backup(client)
+        journal.append([feedback(number) for number in range(3, 6)])
+        assert len(journal.read(3, 10)) == 3
+        backup.put_back()
+    for each in (journal, other):
+        assert each.changed()
+    assert journal.lost()
+    assert not other.lost(), "all that it has read is there"
+    other.append([feedback(number) for number in range(10, 14)])
+    assert journal.changed()
+    assert journal.lost(), "another has its place"
+    journal.accept_loss()
+    assert not journal.lost()
+    assert [each.feedback.decision.query_id for each in journal.read(0, 10)] == [0, 1, 2, 10, 11, 12, 13]
+
+
+def test_a_connection_that_broke_is_no_loss(server, journal):
+    journal.append([feedback(1)])
+    journal.read(0, 10)
+    server.kill()
+    server.start()
+    forget_pause(journal)
+    assert journal.changed()
+    assert not journal.lost()
+
+
 def test_nothing_is_given_twice_though_redis_lost_its_last_second(server, store, journal):
     store.reserve_query_ids(100)
     journal.append([feedback(number) for number in range(5)])
