@@ -93,6 +93,15 @@ class ClipperConnection(Applications, Deployment, Selection):
         self._close()
         self.logger.info("Stopped all Clipper cluster and all model containers")
 
+    def set_num_frontend_replicas(self, num_frontend_replicas: int) -> None:
+        """Adds query frontends to the running cluster, or drains and removes the youngest; the others serve on.
+
+        Returns when every replica is connected to each of the added ones. Local clusters refuse, and say how else it
+        is done.
+        """
+        _ = self.frontends
+        self.cm.set_num_frontend_replicas(num_frontend_replicas)
+
     def get_query_addr(self) -> str:
         """``host:port`` of predict and update."""
         _ = self.frontends

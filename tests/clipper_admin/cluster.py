@@ -285,6 +285,9 @@ class RecordingManager:
         self._note("set_num_replicas", name, version, input_type, image, num_replicas)
         self.replicas[name, version] = num_replicas
 
+    def set_num_frontend_replicas(self, num_frontend_replicas):
+        self._note("set_num_frontend_replicas", num_frontend_replicas)
+
     def get_logs(self, logging_dir):
         return [f"{logging_dir}query.log"]
 

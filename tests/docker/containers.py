@@ -4,13 +4,13 @@ import json
 import subprocess
 from dataclasses import dataclass
 
-from clipper_admin.version import __version__
+from clipper_admin.version import __registry__, __version__
 from tests.clipper_admin.managers.polling import eventually
 
-QUERY_IMAGE = f"clipper/query_frontend:{__version__}"
-MANAGEMENT_IMAGE = f"clipper/management_frontend:{__version__}"
-CLOSURE_IMAGE = f"clipper/python311-closure-container:{__version__}"
-SKLEARN_IMAGE = f"clipper/sklearn311-container:{__version__}"
+QUERY_IMAGE = f"{__registry__}/query_frontend:{__version__}"
+MANAGEMENT_IMAGE = f"{__registry__}/management_frontend:{__version__}"
+CLOSURE_IMAGE = f"{__registry__}/python311-closure-container:{__version__}"
+SKLEARN_IMAGE = f"{__registry__}/sklearn311-container:{__version__}"
 
 
 def docker(*arguments, timeout=60, stdin=None):

@@ -53,6 +53,10 @@ class RegistryFeed:
         """The containers of the process that had this frontend's name just before; blocks, for start-up."""
         return [replica for replica in self._store.replicas() if replica.frontend == self._frontend]
 
+    def others_replicas(self) -> list[Replica]:
+        """The containers that the cluster's other frontends are connected to; blocks, for start-up."""
+        return [replica for replica in self._store.replicas() if replica.frontend != self._frontend]
+
     def start(self) -> None:
         """Takes up the registry as it is, and from now on each change soon after it was committed."""
         self._take_up(self._store.read())

@@ -35,7 +35,7 @@ from clipper.query_ids import QueryIds
 from clipper.rpc.listener import Listener
 from clipper.store.journal import wall_clock
 from clipper.store.opening import open_journal, open_store
-from clipper.types import Registry
+from clipper.types import Registry, Replica
 from clipper.updater import Updater
 
 log = logging.getLogger("clipper.frontend.server")
@@ -44,6 +44,8 @@ log = logging.getLogger("clipper.frontend.server")
 REUNION_SECONDS = 1.5
 """How long a frontend that was started again keeps its port closed for the containers of its predecessor: they try
 every second at the latest. Nobody is told that no model is there; with other frontends on the port nobody waits."""
+WELCOME_SECONDS = 12.0
+"""The same for one that was added to others: containers look for new frontends every ten seconds."""
 SWITCH_SECONDS = 0.0005
 """How long one thread may keep the other from running: ten times less than by default, for each waits for the other
 with every feedback, and decisions are written while queries are served."""
@@ -90,7 +92,7 @@ class QueryFrontend:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serves until ``stop`` is set, then drains: every query accepted is answered before this returns."""
-        expected = self._feed.predecessors_replicas()
+        expected, patience = self._expected()
         self._feed.start()
         self._journal.start()
         for each in (self._feed, self._journal):
@@ -98,7 +100,7 @@ class QueryFrontend:
         self._stores.start()
         await self._listen_for_containers()
         await self._peers.start(self._metrics.snapshot)
-        await self._replicas.reunite(expected, REUNION_SECONDS)
+        await self._replicas.reunite(expected, patience)
         collect_garbage_rarely()
         port = _shared_port(self._config)
         server = await self._loop.create_server(self._http.protocol, sock=port, backlog=BACKLOG)
@@ -109,6 +111,11 @@ class QueryFrontend:
         self._journal.finish()
         await self._stores.stop()
         self._listener.close()
+
+    def _expected(self) -> tuple[list[Replica], float]:
+        """The containers without which the port is not opened, and for how many seconds at most."""
+        before = self._feed.predecessors_replicas()
+        return (before, REUNION_SECONDS) if before else (self._feed.others_replicas(), WELCOME_SECONDS)
 
     async def _listen_for_containers(self) -> None:
         if self._config.rpc_socket:

@@ -66,6 +66,13 @@ class ContainerManager(Protocol):
         """Adds or removes replicas, leaving the others alone; returns when the added ones are connected."""
         ...
 
+    def set_num_frontend_replicas(self, num_frontend_replicas: int) -> None:
+        """Adds query frontends, which are ready when this returns, or removes some, which drain; the others serve on.
+
+        Managers that can't do so while the cluster runs say how else it is done.
+        """
+        ...
+
     def get_logs(self, logging_dir: str) -> list[str]:
         """Copies every log of the cluster below ``logging_dir``; the paths written."""
         ...

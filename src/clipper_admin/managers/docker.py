@@ -12,9 +12,10 @@ from clipper_admin import defaults
 from clipper_admin.exceptions import ClipperException
 from clipper_admin.limits import seconds, tcp_port, whole_number
 from clipper_admin.log import ClusterLogger
-from clipper_admin.managers import docker_build, docker_parts, environments
-from clipper_admin.managers.docker_cluster import DockerCluster, Wishes, as_started, start
+from clipper_admin.managers import docker_build, environments
+from clipper_admin.managers.docker_cluster import DockerCluster, Wishes, as_started, start, stop
 from clipper_admin.managers.docker_engine import Engine, tail
+from clipper_admin.managers.docker_frontends import FrontendScaling
 from clipper_admin.managers.docker_parts import CLUSTER, MODEL
 from clipper_admin.managers.docker_replicas import Scaling
 from clipper_admin.managers.folders import default_home, locked, valid_name
@@ -110,7 +111,7 @@ class DockerContainerManager:
         ``qf_http_thread_pool_size``.
         """
         frontends = whole_number("num_frontend_replicas", num_frontend_replicas, least=1)
-        with self._locked(".starting", "Cluster {} is being started or stopped by another session"):
+        with self._alone():
             self._cluster = start(
                 self._engine,
                 self.cluster_identifier,
@@ -183,6 +184,16 @@ class DockerContainerManager:
         """Adds replicas and waits for all of them, or removes the youngest; the others are not touched."""
         self._scale(name, version, input_type, image, num_replicas, wait_for_all=True)
 
+    def set_num_frontend_replicas(self, num_frontend_replicas: int) -> None:
+        """Adds query frontends and waits until every replica is connected to them, or drains the youngest."""
+        count = whole_number("num_frontend_replicas", num_frontend_replicas, least=1)
+        admin_address = self._connected().admin_address
+        with self._alone():
+            FrontendScaling(
+                self._engine, self.cluster_identifier, admin_address, self._address, self.logger
+            ).set_count(count)
+            self._look_again()
+
     def get_logs(self, logging_dir: str) -> list[str]:
         """Writes the log of every container to ``image_<id>:container_<id>.log``, as the original; the paths."""
         target = Path(logging_dir).expanduser().absolute()
@@ -210,11 +221,11 @@ class DockerContainerManager:
 
     def stop_all_model_containers(self) -> None:
         """``stop_models`` for every version that has replicas."""
-        models: dict[str, list[str]] = {}
+        models: dict[str, set[str]] = {}
         for each in self._engine.containers({MODEL: None}):
             name, _, version = each.labels[MODEL].partition("_")
-            models.setdefault(name, []).append(version)
-        self.stop_models(models)
+            models.setdefault(name, set()).add(version)
+        self.stop_models({name: sorted(versions) for name, versions in models.items()})
 
     def stop_all(self, graceful: bool = True, keep_state: bool = False) -> None:
         """Stops every container of the cluster, and removes it, the volume, and the network if nobody else is on it.
@@ -224,8 +235,8 @@ class DockerContainerManager:
             keep_state: keep the replicas and Redis, stopped, for the next ``start_clipper`` to take up again.
         """
         self._cluster = None
-        with self._locked(".starting", "Cluster {} is being started or stopped by another session"):
-            self._stop(graceful, keep_state)
+        with self._alone():
+            stop(self._engine, self.cluster_identifier, graceful, keep_state)
 
     def get_admin_addr(self) -> str:
         return self._connected().admin_address
@@ -235,35 +246,18 @@ class DockerContainerManager:
         return self._connected().query_addresses[0]
 
     def get_query_addrs(self) -> list[str]:
-        """Of every query frontend, which are equal: a load balancer may choose any for each query."""
-        return list(self._connected().query_addresses)
+        """Of every query frontend there is now; they are equal: a load balancer may choose any for each query."""
+        return list(self._look_again().query_addresses)
 
     def get_metric_addr(self) -> str:
         """Of Prometheus; without one, of the first query frontend, which has ``/metrics``."""
         return self._connected().metric_address
 
-    def _stop(self, graceful: bool, keep_state: bool) -> None:
-        everything = self._engine.containers()
-        replicas = [each for each in everything if MODEL in each.labels]
-        stores = [each for each in everything if docker_parts.REDIS_PORT in each.labels]
-        servers = [each for each in everything if each not in replicas and each not in stores]
-        if keep_state:
-            self._engine.stop(replicas)
-            self._engine.remove(servers, graceful)
-            self._engine.stop(stores)
-            return
-        for containers in (replicas, servers, stores):
-            self._engine.remove(containers, graceful)
-        for name, version in {each.labels[MODEL].partition("_")[::2] for each in replicas}:
-            docker_build.remove_images(self._engine, self.cluster_identifier, name, version)
-        self._engine.remove_volumes()
-        self._engine.remove_network()
-
     def _scale(
         self, name: str, version: str, input_type: str, image: str, num_replicas: int, wait_for_all: bool
     ) -> None:
         check_model(name, version)
-        cluster = self._connected()
+        cluster = self._look_again()
         num_replicas = whole_number("num_replicas", num_replicas)
         scaling = Scaling(
             self._engine,
@@ -290,6 +284,15 @@ class DockerContainerManager:
                 f"Not connected to cluster {self.cluster_identifier}: call start_clipper() or connect() first."
             )
         return self._cluster
+
+    def _look_again(self) -> DockerCluster:
+        """Other sessions may have added query frontends, or removed some."""
+        self._connected()
+        self._cluster = as_started(self._engine, self.cluster_identifier, self._address)
+        return self._cluster
+
+    def _alone(self) -> AbstractContextManager[None]:
+        return self._locked(".starting", "Cluster {} is being started, stopped or scaled by another session")
 
     def _locked(self, what: str, busy: str) -> AbstractContextManager[None]:
         folder = default_home().expanduser().absolute() / "docker" / self.cluster_identifier

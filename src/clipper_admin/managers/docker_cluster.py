@@ -7,8 +7,9 @@ from typing import Any, Final
 
 from clipper_admin.exceptions import ClipperException
 from clipper_admin.log import ClusterLogger
-from clipper_admin.managers import docker_parts, ports, waiting
+from clipper_admin.managers import docker_build, docker_parts, ports, waiting
 from clipper_admin.managers.docker_engine import Engine, explained
+from clipper_admin.managers.docker_frontends import in_order
 from clipper_admin.managers.docker_parts import (
     FRONTEND,
     MANAGEMENT_FRONTEND,
@@ -114,9 +115,7 @@ def as_started(engine: Engine, cluster: str, host: str) -> DockerCluster:
     """
     running = engine.containers(stopped=False)
     management = [each for each in running if MANAGEMENT_FRONTEND in each.labels]
-    queries = sorted(
-        (each for each in running if QUERY_FRONTEND in each.labels), key=lambda each: each.labels[FRONTEND]
-    )
+    queries = in_order(each for each in running if QUERY_FRONTEND in each.labels)
     if not management or not queries:
         state = f"only {', '.join(each.name for each in running)} of it run" if running else "it is not running"
         raise ClipperException(
@@ -131,6 +130,25 @@ def as_started(engine: Engine, cluster: str, host: str) -> DockerCluster:
         (prometheus or addresses)[0],
         tuple(each.labels[FRONTEND] for each in queries),
     )
+
+
+def stop(engine: Engine, cluster: str, graceful: bool, keep_state: bool) -> None:
+    """Removes everything of a cluster, running or not; with ``keep_state`` replicas and Redis are but stopped."""
+    everything = engine.containers()
+    replicas = [each for each in everything if MODEL in each.labels]
+    stores = [each for each in everything if REDIS_PORT in each.labels]
+    servers = [each for each in everything if each not in replicas and each not in stores]
+    if keep_state:
+        engine.stop(replicas)
+        engine.remove(servers, graceful)
+        engine.stop(stores)
+        return
+    for containers in (replicas, servers, stores):
+        engine.remove(containers, graceful)
+    for name, version in {each.labels[MODEL].partition("_")[::2] for each in replicas}:
+        docker_build.remove_images(engine, cluster, name, version)
+    engine.remove_volumes()
+    engine.remove_network()
 
 
 def _clear_way(engine: Engine, cluster: str, logger: ClusterLogger) -> list[Any]:

@@ -84,7 +84,11 @@ class Engine:
             with contextlib.suppress(docker.errors.NotFound), explained(f"remove the container {container.name}"):
                 if graceful:
                     container.stop(timeout=STOP_SECONDS)
-                container.remove(force=True, v=True)
+                try:
+                    container.remove(force=True, v=True)
+                except docker.errors.APIError as error:
+                    if "already in progress" not in str(error.explanation):  # another session is at it
+                        raise
 
         self._at_once(end, containers)
 

@@ -183,6 +183,15 @@ class LocalContainerManager:
         """Adds replicas and waits for all of them, or removes the youngest; the others are not touched."""
         self._scale(name, version, input_type, image, num_replicas, wait_for_all=True)
 
+    def set_num_frontend_replicas(self, num_frontend_replicas: int) -> None:
+        """Raises, unless there are as many: replicas here are told the query frontends when they start."""
+        count = whole_number("num_frontend_replicas", num_frontend_replicas, least=1)
+        if count != (current := self._connected().frontends):
+            raise ClipperException(
+                f"The {current} query frontends of a local cluster are told to its processes when they start: call "
+                f"stop_all(keep_state=True), then start_clipper(num_frontend_replicas={count}); nothing is lost."
+            )
+
     def get_logs(self, logging_dir: str) -> list[str]:
         """Copies every log to ``<logging_dir>/<cluster>_<program>.log``; the paths written."""
         target = Path(logging_dir).expanduser().absolute()
