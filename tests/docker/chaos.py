@@ -7,14 +7,33 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from threading import Event
 
+import pytest
+
+from clipper_admin import ClipperConnection
 from clipper_admin.deployers.python import deploy_python_closure
 from clipper_admin.managers.docker_parts import CLUSTER, MODEL, QUERY_FRONTEND, QUERY_PORT
 from tests.clipper_admin.managers.polling import eventually
 from tests.docker.containers import docker
+from tests.docker.test_manager import manager
 from tests.integration.load import Load
 from tests.integration.models import adding
 from tests.integration.processes import is_ready
 from tests.integration.rest import ask, post
+
+
+@contextlib.contextmanager
+def cluster(name, home, **options):
+    """A running one, of which nothing is left in the end."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CLIPPER_HOME", str(home))
+        connection = ClipperConnection(manager(name, prometheus_image=None))
+        connection.start_clipper(cache_size=0, **options)
+        try:
+            yield connection
+        finally:
+            connection.stop_all(graceful=False)
+            assert containers(connection) == []
+
 
 _labels = count(1_000_000)
 
