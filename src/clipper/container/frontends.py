@@ -14,6 +14,8 @@ from clipper.container.log import log
 
 RESOLVE_INTERVAL: Final = 10.0
 RESOLVE_INTERVAL_MISSING: Final = 2.0
+MISSED_SECONDS: Final = 60.0
+"""A frontend that is started again is not named meanwhile: for so long one that was lost is looked out for."""
 RESOLVE_SHARE: Final = 100
 """Resolving waits for the network, and batches for it: it may take a hundredth of the time at most."""
 
@@ -34,6 +36,7 @@ class Frontends:
         self._has_names = any(each.is_name for each in self._addresses)
         self._resolved_at = now
         self._resolving_took = 0.0
+        self._missed_until = now
         self._resolve(now)
 
     def tick(self, now: float) -> None:
@@ -76,11 +79,12 @@ class Frontends:
         self._connect({endpoint for found in self._known.values() for endpoint in found}, now)
 
     def _next_resolve(self) -> float:
-        """Soon while a frontend is missing, which may have come back under another address."""
+        """Soon while a frontend is missing, or was until lately, which may come back under another address."""
         if self._leaving or not self._has_names:
             return math.inf
         complete = self._connections and all(each.connected for each in self._connections.values())
-        interval = RESOLVE_INTERVAL if complete else RESOLVE_INTERVAL_MISSING
+        missed = self._resolved_at < self._missed_until
+        interval = RESOLVE_INTERVAL if complete and not missed else RESOLVE_INTERVAL_MISSING
         return self._resolved_at + max(interval, RESOLVE_SHARE * self._resolving_took)
 
     def _resolve_one(self, address: Address) -> None:
@@ -100,5 +104,6 @@ class Frontends:
             if endpoint not in wanted and not connection.connected:
                 connection.close()
                 del self._connections[endpoint]
+                self._missed_until = now + MISSED_SECONDS
         for endpoint in wanted - self._connections.keys():
             self._connections[endpoint] = Connection(endpoint, self._hello, self._selector, now)

@@ -41,7 +41,7 @@ from clipper.updater import Updater
 log = logging.getLogger("clipper.frontend.server")
 
 
-REUNION_SECONDS = 1.5
+REUNION_SECONDS = 2.0
 """How long a frontend that was started again keeps its port closed for the containers of its predecessor: they try
 every second at the latest. Nobody is told that no model is there; with other frontends on the port nobody waits."""
 WELCOME_SECONDS = 12.0

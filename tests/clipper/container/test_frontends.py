@@ -157,6 +157,28 @@ def test_missing_frontend_makes_the_name_be_looked_up_sooner(selector, names):
     assert [each.target for each in frontends._connections] == ["/elsewhere"]
 
 
+def test_a_frontend_that_was_lost_is_looked_out_for_though_it_is_not_named(selector, listeners, names):
+    first, second = map(endpoint_of, listeners)
+    names["now"] = [first, second]
+    frontends = Frontends([Address("frontends", 7000)], HELLO, selector, 0.0)
+    frontends.tick(0.0)
+    accepted = [welcome(each, frontends._connections[endpoint_of(each)], selector, 0.0) for each in listeners]
+    accepted[1].close()
+    turn(selector, 1.0)
+    names["now"] = [first]
+    frontends.tick(10.1)
+    assert frontends._connections.keys() == {first}
+    for now in (12.2, 14.3, 70.2):
+        assert frontends.deadline() < now
+        frontends.tick(now)
+    assert frontends.deadline() == pytest.approx(80.2, abs=0.1), "it stays away"
+    names["now"] = [first, second]
+    frontends.tick(80.3)
+    assert frontends._connections.keys() == {first, second}
+    frontends.close()
+    accepted[0].close()
+
+
 def test_name_that_cannot_be_resolved_is_logged_once_and_what_was_known_is_kept(selector, names, capsys):
     names["now"] = [Endpoint(socket.AF_UNIX, "/nowhere")]
     frontends = Frontends([Address("frontends", 7000)], HELLO, selector, 0.0)

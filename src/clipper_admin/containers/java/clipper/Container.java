@@ -23,6 +23,9 @@ import java.util.Set;
 public final class Container {
     private static final long SECOND = 1_000_000_000L;
     private static final long RESOLVE_INTERVAL = 10 * SECOND;
+    private static final long RESOLVE_INTERVAL_MISSING = 2 * SECOND;
+    /** A frontend that is started again is not named meanwhile: for so long it is looked out for. */
+    private static final long MISSED = 60 * SECOND;
     private static final long DRAIN_TIMEOUT = 10 * SECOND;
 
     private final Settings settings;
@@ -32,6 +35,7 @@ public final class Container {
     private final Map<SocketAddress, Connection> connections = new LinkedHashMap<>();
     private volatile boolean stopping;
     private long resolvedAt;
+    private long missedAt = System.nanoTime() - MISSED;
 
     private Container(Settings settings, Model model) throws IOException {
         this.settings = settings;
@@ -105,7 +109,7 @@ public final class Container {
     private void serve() throws IOException {
         Log.write("Serving predictions for " + settings.inputType() + " input type.");
         resolve(System.nanoTime());
-        while (!stopping) step(RESOLVE_INTERVAL);
+        while (!stopping) step(resolveInterval());
         Log.write("SIGTERM: saying goodbye to the frontends, answering what they still send");
         long end = System.nanoTime() + DRAIN_TIMEOUT;
         connections.values().forEach(each -> each.leave(System.nanoTime()));
@@ -148,8 +152,12 @@ public final class Container {
     }
 
     private void tick(long now) {
-        if (!stopping && now - resolvedAt >= RESOLVE_INTERVAL) resolve(now);
+        if (!stopping && now - resolvedAt >= resolveInterval()) resolve(now);
         for (Connection each : connections.values()) each.tick(now);
+    }
+
+    private long resolveInterval() {
+        return resolvedAt - missedAt < MISSED ? RESOLVE_INTERVAL_MISSING : RESOLVE_INTERVAL;
     }
 
     /** Adds connections to new frontends; drops those that are no longer named and don't work either. */
@@ -166,7 +174,10 @@ public final class Container {
         known.values().forEach(wanted::addAll);
         connections.entrySet().removeIf(each -> {
             boolean gone = !wanted.contains(each.getKey()) && !each.getValue().isConnected();
-            if (gone) each.getValue().close();
+            if (gone) {
+                each.getValue().close();
+                missedAt = now;
+            }
             return gone;
         });
         for (SocketAddress each : wanted) {
