@@ -84,10 +84,10 @@ def _freezes(container):
     return inspect(container)["State"]["Paused"]
 
 
-def serve(clipper, name, replicas=1, policy="single", slo=5_000_000):
+def serve(clipper, name, replicas=1, policy="single", slo=5_000_000, function=None):
     """An application whose answer to an input of one number is that number."""
     clipper.register_application(name, "doubles", "-1", slo, selection_policy=policy)
-    deploy_python_closure(clipper, name, 1, "doubles", adding())
+    deploy_python_closure(clipper, name, 1, "doubles", function or adding())
     clipper.set_num_replicas(name, replicas)  # which waits for all of them
     clipper.link_model_to_app(name, name)
     for address in clipper.cm.get_query_addrs():
@@ -169,6 +169,11 @@ def kept(clipper, name, path):
     ids = [json.loads(line)["query_id"] for line in path.read_text().splitlines()]
     eventually(lambda: clipper.get_selection_state(name)["feedbacks"] == len(ids))
     return ids
+
+
+def seen_by(container, file):
+    """The inputs that a model of ``noting(file)`` was given."""
+    return set(map(float, docker("exec", container, "cat", file).split()))
 
 
 def all_ready(clipper):
