@@ -9,7 +9,9 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Coroutine
 from importlib.metadata import version as installed_version
+from typing import Any
 
 import uvloop
 
@@ -100,7 +102,7 @@ class QueryFrontend:
         self._stores.start()
         await self._listen_for_containers()
         await self._peers.start(self._metrics.snapshot)
-        await self._replicas.reunite(expected, patience)
+        await _first_of(self._replicas.reunite(expected, patience), stop.wait())
         collect_garbage_rarely()
         port = _shared_port(self._config)
         server = await self._loop.create_server(self._http.protocol, sock=port, backlog=BACKLOG)
@@ -152,6 +154,14 @@ class QueryFrontend:
 
     def _note_feedback(self) -> None:
         self._processor.note_feedback()
+
+
+async def _first_of(*waits: Coroutine[Any, Any, object]) -> None:
+    """Returns when one of them is over; the others are not waited for any longer."""
+    tasks = [asyncio.ensure_future(each) for each in waits]
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for each in tasks:
+        each.cancel()
 
 
 def _limits(config: Config) -> Limits:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from clipper_admin.exceptions import ClipperException
+from clipper_admin.limits import whole_number
 from clipper_admin.log import ClusterLogger
 from clipper_admin.managers import ports, processes, waiting
 from clipper_admin.managers.folders import Cluster, ClusterFolder, private_folder, write_atomically
@@ -82,6 +83,16 @@ def choose_cluster(folder: ClusterFolder, wanted: Cluster) -> Cluster:
         rpc_port=chosen["rpc"],
         sockets=str(folder.sockets()),
     )
+
+
+def check_frontends(cluster: Cluster, num_frontend_replicas: int) -> None:
+    """Raises ClipperException if a running cluster is to have another number of query frontends."""
+    count = whole_number("num_frontend_replicas", num_frontend_replicas, least=1)
+    if count != cluster.frontends:
+        raise ClipperException(
+            f"The {cluster.frontends} query frontends of a local cluster are told to its processes when they start: "
+            f"call stop_all(keep_state=True), then start_clipper(num_frontend_replicas={count}); nothing is lost."
+        )
 
 
 def start_cluster(folder: ClusterFolder, cluster: Cluster, environ: Mapping[str, str], logger: ClusterLogger) -> None:

@@ -185,12 +185,7 @@ class LocalContainerManager:
 
     def set_num_frontend_replicas(self, num_frontend_replicas: int) -> None:
         """Raises, unless there are as many: replicas here are told the query frontends when they start."""
-        count = whole_number("num_frontend_replicas", num_frontend_replicas, least=1)
-        if count != (current := self._connected().frontends):
-            raise ClipperException(
-                f"The {current} query frontends of a local cluster are told to its processes when they start: call "
-                f"stop_all(keep_state=True), then start_clipper(num_frontend_replicas={count}); nothing is lost."
-            )
+        lifecycle.check_frontends(self._connected(), num_frontend_replicas)
 
     def get_logs(self, logging_dir: str) -> list[str]:
         """Copies every log to ``<logging_dir>/<cluster>_<program>.log``; the paths written."""
@@ -279,20 +274,18 @@ class LocalContainerManager:
         self, name: str, version: str, input_type: str, image: str, num_replicas: int, wait_for_all: bool
     ) -> None:
         check_model(name, version)
-        cluster = self._connected()
         num_replicas = whole_number("num_replicas", num_replicas)
-        deployment = Deployment(self._folder, cluster, self.logger, name, version)
+        deployment = Deployment(self._folder, self._connected(), self.logger, name, version)
         current = deployment.replicas()
-        surplus = current[num_replicas:]
-        missing = num_replicas - len(current)
+        surplus, missing = current[num_replicas:], num_replicas - len(current)
         if surplus:
             self.logger.info("Found %d replicas for %s:%s. Removing %d", len(current), name, version, len(surplus))
             remove_replicas(self._folder, surplus)
         elif missing > 0:
             self.logger.info("Found %d replicas for %s:%s. Adding %d", len(current), name, version, missing)
+            needed = missing if wait_for_all else 1
             with disk_errors(f"deploy model {name}:{version}", self._folder.path):
                 deployed = note_input_type(self._folder, name, version, image, input_type)
-                needed = missing if wait_for_all else 1
                 deployment.add(deployed, missing, needed, self.deploy_timeout, os.environ)
 
     def _connected(self) -> Cluster:

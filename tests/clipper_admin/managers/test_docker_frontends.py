@@ -4,9 +4,12 @@ from dataclasses import dataclass
 
 import pytest
 
-from clipper_admin import ClipperException, LocalContainerManager
+from clipper_admin import ClipperConnection, ClipperException
 from clipper_admin.managers.docker_frontends import in_order, servers_of
 from clipper_admin.managers.docker_parts import FRONTEND, Servers, query_frontend
+from clipper_admin.managers.folders import Cluster
+from clipper_admin.managers.lifecycle import check_frontends
+from tests.clipper_admin.cluster import RecordingManager, Server
 
 
 @dataclass
@@ -29,9 +32,20 @@ def test_the_order_is_that_of_their_numbers():
     assert in_order(frontends) == frontends[::-1]
 
 
-def test_a_local_cluster_refuses_another_number_and_says_how(tmp_path):
-    manager = LocalContainerManager(home=tmp_path)
-    with pytest.raises(ClipperException, match="call start_clipper"):
-        manager.set_num_frontend_replicas(1)
+def test_a_local_cluster_refuses_another_number_and_says_how():
+    cluster = Cluster("127.0.0.1", 1, 2, 3, frontends=2, sockets="")
+    check_frontends(cluster, 2)
+    with pytest.raises(ClipperException, match=r"keep_state=True\), then start_clipper\(num_frontend_replicas=3\)"):
+        check_frontends(cluster, 3)
     with pytest.raises(ClipperException, match="num_frontend_replicas"):
-        manager.set_num_frontend_replicas(0)
+        check_frontends(cluster, 0)
+
+
+def test_a_connection_asks_its_manager():
+    with Server() as server:
+        manager = RecordingManager(server.addr)
+        connection = ClipperConnection(manager)
+        connection.connect()
+        connection.set_num_frontend_replicas(3)
+        connection.close()
+    assert manager.calls[-1] == ("set_num_frontend_replicas", 3)
