@@ -41,6 +41,7 @@ if ! "$BIN/python" -m tests.docker.engine status >/dev/null; then
     trap '"$BIN/python" -m tests.docker.engine stop' EXIT
 fi
 tests/docker/base_image.sh base redis prometheus
-# The names that the tests look for, whatever the caller has in the environment.
-"$BIN/python" docker/build.py --base-image clipper-test-base:bookworm --frameworks "closure sklearn"
+# CLIPPER_REGISTRY: what the names of the images begin with, here and in the tests.
+"$BIN/python" docker/build.py --base-image clipper-test-base:bookworm --registry "${CLIPPER_REGISTRY:-clipper}" \
+    --frameworks "closure sklearn"
 "$BIN/pytest" -q -m docker --timeout 300 tests/docker tests/integration
