@@ -177,4 +177,4 @@ def seen_by(container, file):
 
 
 def all_ready(clipper):
-    return all(map(is_ready, clipper.cm.get_query_addrs()))
+    return all(map(is_ready, [clipper.cm.get_admin_addr(), *clipper.cm.get_query_addrs()]))
