@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from threading import Event
@@ -23,10 +24,10 @@ from tests.integration.rest import ask, post
 
 @contextlib.contextmanager
 def cluster(name, home, **options):
-    """A running one, of which nothing is left in the end."""
+    """A running one, ``NAME-RUN``, of which nothing is left in the end."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CLIPPER_HOME", str(home))
-        connection = ClipperConnection(manager(name, prometheus_image=None))
+        connection = ClipperConnection(manager(f"{name}-{RUN}", prometheus_image=None))
         connection.start_clipper(cache_size=0, **options)
         try:
             yield connection
@@ -35,6 +36,8 @@ def cluster(name, home, **options):
             assert containers(connection) == []
 
 
+RUN = uuid.uuid4().hex[:6]
+"""In the names of clusters: others may run these tests on the same engine."""
 _labels = count(1_000_000)
 
 

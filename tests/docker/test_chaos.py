@@ -142,7 +142,7 @@ def test_query_frontends_are_added_and_removed(clipper):
     """The model notes its inputs: a query that came so far was accepted, and must have been answered."""
     serve(clipper, "grown", replicas=2, function=noting("/tmp/seen"))
     first, second = clipper.cm.get_query_addrs()
-    before = ClipperConnection(manager("chaos"))
+    before = ClipperConnection(manager(clipper.cm.cluster_identifier))
     before.connect()
     with load(clipper, "grown") as loads:
         clipper.set_num_frontend_replicas(3)

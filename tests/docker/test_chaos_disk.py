@@ -4,7 +4,7 @@ import pytest
 
 from clipper_admin.managers.docker_parts import REDIS_PORT, volume_name
 from tests.clipper_admin.managers.polling import eventually
-from tests.docker.chaos import Feeders, cluster, containers, kept, load, more, reasons, serve, started_again
+from tests.docker.chaos import RUN, Feeders, cluster, containers, kept, load, more, reasons, serve, started_again
 from tests.docker.containers import Container, docker
 from tests.docker.test_manager import IMAGES
 from tests.integration.rest import refusal
@@ -16,7 +16,7 @@ NAME = "full"
 @pytest.fixture
 def disk():
     """A container that holds the volume, of 8 MiB, in which Redis will write."""
-    volume = volume_name(NAME)
+    volume = volume_name(f"{NAME}-{RUN}")
     options = [f"--opt={each}" for each in ("type=tmpfs", "device=tmpfs", "o=size=8m,mode=1777")]
     docker("volume", "create", *options, volume)
     holder = docker("run", "--detach", "--volume", f"{volume}:/disk", IMAGES["redis_image"], "sleep", "600")

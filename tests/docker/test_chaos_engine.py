@@ -42,7 +42,7 @@ def test_the_engine_is_restarted(tmp_path):
             assert {one.status for one in each.asked} == {200, 0}
             assert {one.answer["default_reason"] for one in each.answers if one.answer["default"]} <= {"no_replica"}
         assert published(clipper) == ports
-        other = ClipperConnection(manager("restarted"))
+        other = ClipperConnection(manager(clipper.cm.cluster_identifier))
         other.connect()
         assert (other.get_all_apps(verbose=True), other.get_all_models(verbose=True)) == registered
         assert other.cm.get_query_addrs() == clipper.cm.get_query_addrs() == addresses

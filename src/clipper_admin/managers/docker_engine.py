@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from clipper_admin.exceptions import ClipperException
 from clipper_admin.managers.docker_parts import CLUSTER, NETWORK, Part
+from clipper_admin.managers.folders import default_home, locked
 
 STOP_SECONDS: Final = 15
 """Servers and replicas drain for ten seconds at most."""
@@ -110,7 +111,9 @@ class Engine:
         """The network that clusters share; made if it is not there."""
         import docker
 
-        with explained(f"make the network {self._network}"):
+        busy = f"The network {self._network} is being made by another session"
+        lock = default_home().expanduser().absolute() / "docker" / "network.lock"  # the engine makes two, if two ask
+        with explained(f"make the network {self._network}"), locked(lock, CALL_SECONDS, busy):
             if not self.client.networks.list(names=[f"^{self._network}$"]):
                 with contextlib.suppress(docker.errors.APIError):  # somebody else has made it just now
                     self.client.networks.create(self._network, check_duplicate=True, labels={NETWORK: ""})
