@@ -235,7 +235,7 @@ class RedisServer:
             return "name the file of the authority that signed its certificate with ca=FILE in the address"
         if not self.connections and not self._is_tls and re.search("reset by peer|closed by server", str(error)):
             return "see what is there: the address begins with rediss:// if it speaks TLS"
-        return "start it, or correct the address"
+        return "start it, or correct the address; if it has ended, its log says why (a full disk, for one)"
 
 
 _REFUSALS: Final[Sequence[tuple[str, type[RedisError], str]]] = (
