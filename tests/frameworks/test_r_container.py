@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from clipper.container import conformance
+from clipper.rpc import wire
 from tests.frameworks.beside import serving_beside
 from tests.frameworks.conftest import outputs
 
@@ -85,6 +86,45 @@ def test_a_query_frontend_gets_its_answers(clipper, environment):
     with serving_beside(clipper, "r-sums", [COMMAND], environment):
         assert outputs(clipper, "r-sums", [[1.5, 2.0], [99.5]]) == [[2, 3.5], [1, 99.5]]
         assert clipper.predict("r-sums", [99.0])["default"]
+
+
+def named(path, *hosts):
+    """What a program like ``getent`` prints for every name: these hosts."""
+    fresh = path.with_suffix(".new")
+    fresh.write_text("#!/bin/sh\n" + "".join(f"echo '{host} STREAM x'; echo '{host} DGRAM'\n" for host in hosts))
+    fresh.chmod(0o755)
+    fresh.replace(path)
+
+
+def welcome(listening):
+    """A frontend that takes the next container."""
+    connection, _ = listening.accept()
+    connection.settimeout(PATIENCE)
+    connection.recv(4096)
+    connection.sendall(wire.encode_welcome())
+    return connection
+
+
+def test_a_name_means_every_frontend_that_it_has_and_those_that_come(environment, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as one:
+        port = one.getsockname()[1]
+        others = [socket.create_server((host, port)) for host in ("127.0.0.2", "127.0.0.3")]
+        named(tmp_path / "getent", "127.0.0.1", "127.0.0.2")
+        settings = {"CLIPPER_ADDRESS": f"tcp:frontends:{port}", "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+        process = subprocess.Popen([COMMAND], env=environment | settings, stderr=subprocess.DEVNULL)
+        try:
+            for each in (one, *others):
+                each.settimeout(PATIENCE)
+            connections = [welcome(one), welcome(others[0])]
+            named(tmp_path / "getent", "127.0.0.1", "127.0.0.3")
+            connections.append(welcome(others[1]))
+        finally:
+            process.terminate()
+            for each in connections:
+                each.close()
+            for each in others:
+                each.close()
+            process.wait(PATIENCE)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 # Rscript container.R STOP PID: serves func.rds of CLIPPER_MODEL_PATH until the file STOP is there, or process PID is not.
 
 here <- dirname(sub("^--file=", "", grep("^--file=", commandArgs(FALSE), value = TRUE)[1]))
-for (name in c("wire.R", "outputs.R", "answers.R", "connection.R")) source(file.path(here, name))
+for (name in c("wire.R", "outputs.R", "answers.R", "connection.R", "frontends.R")) source(file.path(here, name))
 
 WAIT <- 0.1 # seconds between looks for the file; a message ends the wait at once
 DRAIN_TIMEOUT <- 10
@@ -111,7 +111,8 @@ try_sample <- function(func, type, file) {
 }
 
 # Waits for something to do, at most `longest` seconds, and does it.
-step <- function(connections, model, longest) {
+step <- function(frontends, model, longest) {
+  connections <- frontends$connections
   readers <- Filter(wants_to_read, connections)
   writers <- Filter(wants_to_write, connections)
   sockets <- lapply(c(readers, writers), function(each) each$socket)
@@ -123,25 +124,25 @@ step <- function(connections, model, longest) {
     for (each in writers[ready[writes]]) flush_unsent(each)
     for (each in readers[ready[!writes]]) receive(each, model)
   }
-  for (each in connections) tick(each)
+  tick_frontends(frontends)
 }
 
 # Whether the process is there, as far as the system has a file for each.
 is_alive <- function(pid) file.exists(paste0("/proc/", pid)) || !file.exists("/proc/self")
 
 serve <- function(settings, model, stop_file, parent) {
-  connections <- lapply(settings$addresses, new_connection, hello = encode_hello(hello(settings)))
+  frontends <- new_frontends(settings$addresses, encode_hello(hello(settings)))
   log_line("Serving predictions for ", settings$type, " input type.")
-  while (!file.exists(stop_file) && is_alive(parent)) step(connections, model, WAIT)
+  while (!file.exists(stop_file) && is_alive(parent)) step(frontends, model, WAIT)
   log_line("Told to stop: saying goodbye to the frontends, answering what they still send")
   end <- now() + DRAIN_TIMEOUT
-  for (each in connections) leave(each)
-  while (!all(vapply(connections, function(each) each$phase == "closed", NA))) {
+  leave_frontends(frontends)
+  while (!have_left(frontends)) {
     if (now() > end) {
       log_line("Some frontends did not say goodbye within 10 s")
       break
     }
-    step(connections, model, WAIT)
+    step(frontends, model, WAIT)
   }
   log_line("Stopped")
 }
