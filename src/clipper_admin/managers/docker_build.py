@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import logging
@@ -15,7 +16,7 @@ from clipper.container.manifest import read_manifest
 from clipper_admin.exceptions import ClipperException
 from clipper_admin.log import ClusterLogger
 from clipper_admin.managers.docker_engine import Engine, explained
-from clipper_admin.managers.docker_parts import CLUSTER, GPUS, MODEL
+from clipper_admin.managers.docker_parts import GPUS, MODEL
 from clipper_admin.version import __registry__, __version__
 
 CLOSURE: Final = "python{}-closure-container"
@@ -64,18 +65,18 @@ def push(engine: Engine, tag: str, logger: ClusterLogger) -> None:
         )
 
 
-def remove_images(engine: Engine, cluster: str, name: str, version: str) -> None:
-    """Those built for a model version; one that a container still has stays."""
+def remove_images(engine: Engine, model: str | None = None) -> None:
+    """Those built for a model version, ``<name>_<version>``, or for all of the cluster.
+
+    One that a container still has stays.
+    """
     import docker
 
-    wanted = {"label": [f"{CLUSTER}={cluster}", f"{MODEL}={name}_{version}"]}
-    with explained(f"remove the image of {name}:{version}"):
-        for image in engine.client.images.list(filters=wanted):
+    with explained("remove the images of models"):
+        for image in engine.images({MODEL: model}):
             for tag in image.tags or [image.id]:
-                try:
+                with contextlib.suppress(docker.errors.APIError):
                     engine.client.images.remove(tag)
-                except docker.errors.APIError:
-                    continue
 
 
 def _dockerfile(base: str, packages: Sequence[str]) -> str:

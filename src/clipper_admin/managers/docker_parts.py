@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import quote
 
+from clipper_admin.managers.settings import ServerSettings
+
 CLUSTER: Final = "ai.clipper.container.label"
 MODEL: Final = "ai.clipper.model_container.label"
 QUERY_FRONTEND: Final = "ai.clipper.query_frontend.label"
@@ -23,6 +25,8 @@ FRONTEND: Final = "ai.clipper.query_frontend.name"
 REPLICA: Final = "ai.clipper.model_container.replica"
 GPUS: Final = "ai.clipper.model.gpus"
 NETWORK: Final = "ai.clipper.network"
+SETTINGS: Final = "ai.clipper.settings"
+"""As JSON, what a start that takes the cluster up again is to know: ``remembered``."""
 
 INNER_QUERY: Final = 1337
 INNER_MANAGEMENT: Final = 1338
@@ -59,9 +63,7 @@ class Servers:
 
     cluster: str
     store: str
-    cache_size: int
-    request_timeout: float
-    content_timeout: float
+    settings: ServerSettings
 
 
 def some_name(stem: str) -> str:
@@ -76,6 +78,11 @@ def store_address(host: str, port: int, cluster: str) -> str:
 def frontends_alias(cluster: str) -> str:
     """The name that means every query frontend of a cluster."""
     return f"query-frontend.{cluster}"
+
+
+def management_alias(cluster: str) -> str:
+    """The name of the management frontend on the cluster's network."""
+    return f"management-frontend.{cluster}"
 
 
 def volume_name(cluster: str) -> str:
@@ -94,21 +101,21 @@ def redis(cluster: str, image: str, port: int) -> Part:
     )
 
 
-def management(servers: Servers, image: str, port: int) -> Part:
+def management(servers: Servers, image: str, port: int, remembered: str) -> Part:
+    labels = {CLUSTER: servers.cluster, MANAGEMENT_FRONTEND: "", MANAGEMENT_PORT: str(port), SETTINGS: remembered}
     return Part(
         some_name("mgmt_frontend"),
         image,
-        {CLUSTER: servers.cluster, MANAGEMENT_FRONTEND: "", MANAGEMENT_PORT: str(port)},
+        labels,
         command=(
             "management",
             f"--store={servers.store}",
             "--host=0.0.0.0",
             f"--management-port={INNER_MANAGEMENT}",
-            f"--content-timeout={servers.content_timeout}",
-            f"--request-timeout={servers.request_timeout}",
+            *_timeouts(servers.settings),
         ),
         ports={INNER_MANAGEMENT: port},
-        aliases=(f"management-frontend.{servers.cluster}",),
+        aliases=(management_alias(servers.cluster),),
     )
 
 
@@ -131,14 +138,17 @@ def query_frontend(servers: Servers, image: str, index: int, port: int, rpc_port
             f"--frontend={frontend}",
             f"--query-port={INNER_QUERY}",
             f"--rpc-port={INNER_RPC}",
-            f"--cache-bytes={servers.cache_size}",
-            f"--request-timeout={servers.request_timeout}",
-            f"--content-timeout={servers.content_timeout}",
+            f"--cache-bytes={servers.settings.cache_size}",
+            *_timeouts(servers.settings),
             f"--metrics-address={name}:{INNER_QUERY}",
         ),
         ports={INNER_QUERY: port, INNER_RPC: rpc_port},
         aliases=(frontends_alias(servers.cluster),),
     )
+
+
+def _timeouts(settings: ServerSettings) -> tuple[str, str]:
+    return f"--request-timeout={settings.request_timeout}", f"--content-timeout={settings.content_timeout}"
 
 
 def prometheus(cluster: str, image: str, port: int, config: str) -> Part:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from clipper_admin import defaults, limits
-from clipper_admin.exceptions import ClipperException
+from clipper_admin import defaults, limits, log_lines
+from clipper_admin.exceptions import ClipperException, ClusterExistsException
 from clipper_admin.limits import seconds, tcp_port, whole_number
 from clipper_admin.log import ClusterLogger
 from clipper_admin.managers import lifecycle, logs, ports
@@ -31,9 +32,9 @@ from clipper_admin.managers.replicas import (
     configured_replicas,
     deploying,
     known_versions,
-    refuse_to_replace,
     remove_replicas,
 )
+from clipper_admin.managers.settings import check_build, no_program, not_connected, server_settings
 from clipper_admin.managers.supervisor import Process
 from clipper_admin.names import check_model, may_have_image
 
@@ -74,6 +75,7 @@ class LocalContainerManager:
     ) -> None:
         self.cluster_identifier = valid_name("cluster name", cluster_name)
         self.home = Path(home or default_home()).expanduser().absolute()
+        self.place = f"home: {self.home}"
         self.host = host
         self.deploy_timeout = seconds("deploy_timeout", deploy_timeout)
         self.logger = ClusterLogger(logging.getLogger(__name__), cluster_name)
@@ -102,25 +104,23 @@ class LocalContainerManager:
         So do its settings, where no others are given.
         Images and ``qf_http_thread_pool_size`` have no meaning for processes on this machine.
         """
+        settings = server_settings(
+            cache_size, qf_http_timeout_request, qf_http_timeout_content, num_frontend_replicas
+        )
+        log_level, log_format = self._log
         wanted = Cluster(
             self.host,
             *self._ports,
-            frontends=whole_number("num_frontend_replicas", num_frontend_replicas, least=1),
             sockets="",
-            cache_size=whole_number("cache_size", cache_size),
-            request_timeout=seconds("qf_http_timeout_request", qf_http_timeout_request),
-            content_timeout=seconds("qf_http_timeout_content", qf_http_timeout_content),
-            log_level=self._log[0],
-            log_format=self._log[1],
+            log_level=log_level,
+            log_format=log_format,
+            **dataclasses.asdict(settings),
         )
         if qf_http_thread_pool_size != 1:
             self.logger.info("qf_http_thread_pool_size has no effect: see num_frontend_replicas.")
         with disk_errors("start the cluster", self._folder.path), self._locked():
             if lifecycle.control(self._folder).running():
-                raise ClipperException(
-                    f"Cluster {self.cluster_identifier} cannot be started because it already exists. "
-                    "Please use ClipperConnection.connect() to connect to it."
-                )
+                raise ClusterExistsException(self.cluster_identifier)
             self._start(wanted)
 
     def connect(self) -> None:
@@ -153,13 +153,8 @@ class LocalContainerManager:
         ``base_image`` is the path of an interpreter, or ``default`` for the one of this session. With
         ``pkgs_to_install`` an isolated environment of that interpreter is made, once for equal packages.
         """
-        check_model(name, version)
+        check_build(name, version, model_data_path, self.get_num_replicas(name, version))
         self.logger.info("Building model image with model data from %s", model_data_path)
-        if not Path(model_data_path).is_dir():
-            raise ClipperException(
-                f"{model_data_path} is not a directory: pass the one that holds the model's files."
-            )
-        refuse_to_replace(self._folder, name, version)
         packages = tuple(pkgs_to_install or ())
         with disk_errors(f"build model {name}:{version}", self.home):
             interpreter = prepare_interpreter(self.home / "environments", base_image, packages, self.logger)
@@ -225,6 +220,14 @@ class LocalContainerManager:
             if not keep_state:
                 lifecycle.remove_files(self._folder)
 
+    def exists(self) -> bool:
+        """Whether anything of the cluster is there, running or not."""
+        return self._folder.path.exists()
+
+    def running_clusters(self) -> list[str]:
+        """The names of the clusters that run in this home, in order."""
+        return running_clusters(self.home)
+
     def get_admin_addr(self) -> str:
         cluster = self._connected()
         return ports.address(cluster.host, cluster.management_port)
@@ -248,9 +251,13 @@ class LocalContainerManager:
     def log_path(self, program: str) -> Path:
         """The log a program writes now; older parts are beside it, numbered."""
         if program not in self.programs():
-            known = ", ".join(self.programs()) or "none"
-            raise ClipperException(f"Cluster {self.cluster_identifier} has no program {program!r}; it has: {known}.")
+            raise no_program(self.cluster_identifier, program, self.programs())
         return self._folder.log(program)
+
+    def log_lines(self, program: str | None, count: int, follow: bool) -> Iterator[tuple[str, str]]:
+        """The last ``count`` lines of a program, or of all, as (program, line); then, to follow, all new ones."""
+        paths = {each: self.log_path(each) for each in ([program] if program else self.programs())}
+        return log_lines.follow(paths, count) if follow else log_lines.last_lines(paths, count)
 
     def _start(self, wanted: Cluster) -> None:
         existed = self._folder.path.exists()
@@ -290,9 +297,7 @@ class LocalContainerManager:
 
     def _connected(self) -> Cluster:
         if self._cluster is None:
-            raise ClipperException(
-                f"Not connected to cluster {self.cluster_identifier}: call start_clipper() or connect() first."
-            )
+            raise not_connected(self.cluster_identifier)
         return self._cluster
 
     def _locked(self) -> AbstractContextManager[None]:
