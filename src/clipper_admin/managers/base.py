@@ -44,6 +44,14 @@ class ContainerManager(Protocol):
         """
         ...
 
+    def check_gpus(self, gpus: Sequence[str]) -> None:
+        """Raises if it can be told now that replicas will not be given these devices."""
+        ...
+
+    def find_python(self, version: str, framework: str) -> tuple[str, list[str]]:
+        """The ``base_image`` with this Python for models of a framework, and packages that it has to be given."""
+        ...
+
     def build_image(
         self,
         name: str,

@@ -126,6 +126,18 @@ class DockerContainerManager:
         busy = f"Model {name}:{version} is being deployed by another session of cluster {{}}: wait until that is done"
         return self._locked(f"{name}_{version}.deploying", busy)
 
+    def check_gpus(self, gpus: Sequence[str]) -> None:
+        """Only the start of a replica tells which devices the engine can give."""
+
+    def find_python(self, version: str, framework: str) -> tuple[str, list[str]]:
+        """The framework's image for this Python, as ``make images`` names it; nothing is to be added to it."""
+        if version.count(".") != 1:
+            raise ClipperException(
+                f"python_version={version!r}, but images are made for Pythons of two numbers: "
+                f"give {version.rpartition('.')[0]!r}, or name a base_image"
+            )
+        return docker_build.base_name(framework, version), []
+
     def build_image(
         self,
         name: str,

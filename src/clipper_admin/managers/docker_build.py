@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from clipper.container.manifest import FILE as MANIFEST
 from clipper.container.manifest import read_manifest
 from clipper_admin.exceptions import ClipperException
 from clipper_admin.log import ClusterLogger
@@ -19,17 +20,32 @@ from clipper_admin.managers.docker_engine import Engine, explained
 from clipper_admin.managers.docker_parts import GPUS, MODEL
 from clipper_admin.version import __registry__, __version__
 
-CLOSURE: Final = "python{}-closure-container"
-OTHER: Final = "{}{}-container"
+STEMS: Final = {"": "python{}-closure-container", "tensorflow": "tf{}-container"}
+"""Images that are not called after their framework, as the original has them."""
 _WORDS_SHOWN: Final = 40
+_HINT: Final = "\nIf that image is not there, make it with `make images`, or name another with base_image="
+
+
+def base_name(framework: str, python: str) -> str:
+    """The image of a framework (empty for a function alone) for a Python such as ``3.11``."""
+    stem = STEMS.get(framework, framework + "{}-container").format(python.replace(".", ""))
+    return f"{__registry__}/{stem}:{__version__}"
 
 
 def default_base(directory: Path) -> str:
-    """The image of the framework of a model, for the Python of this session."""
-    python = f"{sys.version_info.major}{sys.version_info.minor}"
-    framework = read_manifest(directory).framework
-    stem = OTHER.format(framework, python) if framework else CLOSURE.format(python)
-    return f"{__registry__}/{stem}:{__version__}"
+    """The image of the framework of a model, for the Python of this session.
+
+    Raises:
+        ClipperException: the model is in another language, for which there is none.
+    """
+    manifest = read_manifest(directory)
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    if manifest.command:
+        raise ClipperException(
+            f"There is no image for models that {manifest.command[0]} runs: make one from "
+            f"{base_name('', python)} with that installed, and name it with base_image="
+        )
+    return base_name(manifest.framework, python)
 
 
 def build(
@@ -93,12 +109,23 @@ def _context(directory: Path, dockerfile: str) -> io.BytesIO:
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w") as tar:
         tar.add(directory, "model", filter=_readable)
-        data = dockerfile.encode()
-        entry = tarfile.TarInfo("Dockerfile")
-        entry.size = len(data)
-        tar.addfile(entry, io.BytesIO(data))
+        _add(tar, "Dockerfile", dockerfile)
+        if (directory / MANIFEST).is_file():  # the later one counts
+            _add(tar, f"model/{MANIFEST}", _without_gpus(directory / MANIFEST))
     archive.seek(0)
     return archive
+
+
+def _add(tar: tarfile.TarFile, name: str, text: str) -> None:
+    data = text.encode()
+    entry = tarfile.TarInfo(name)
+    entry.size, entry.mode = len(data), 0o644
+    tar.addfile(entry, io.BytesIO(data))
+
+
+def _without_gpus(manifest: Path) -> str:
+    """A replica in Docker sees no device but its own, whatever number that has outside: there is none to choose."""
+    return json.dumps({**json.loads(manifest.read_text(encoding="utf-8")), "gpus": []})
 
 
 def _readable(entry: tarfile.TarInfo) -> tarfile.TarInfo:
@@ -118,4 +145,5 @@ def _follow(steps: Iterator[dict[str, Any]], failed: str, logger: ClusterLogger)
             logger.log(logging.INFO if text.startswith(("Step ", "Successfully ")) else logging.DEBUG, text)
         if "error" in step:
             words = "\n".join(said[-_WORDS_SHOWN:])
-            raise ClipperException(f"{failed}: {str(step['error']).strip()}\n{words}")
+            hint = _HINT if said and said[-1].startswith("Step 1/") else ""
+            raise ClipperException(f"{failed}: {str(step['error']).strip()}\n{words}{hint}")

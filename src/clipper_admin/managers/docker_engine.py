@@ -90,10 +90,11 @@ class Engine:
 
     def start(self, part: Part) -> Any:
         """Creates and starts a container; nothing of it is left if that fails."""
+        gpu = "" if part.gpu is None else f" with the GPU {part.gpu} (which takes NVIDIA's container toolkit there)"
         with explained(f"create the container {part.name}", part.image):
             container = self.client.containers.create(part.image, list(part.command) or None, **self._options(part))
         try:
-            with explained(f"start the container {part.name}", part.image):
+            with explained(f"start the container {part.name}{gpu}", part.image):
                 for path, text in part.files.items():
                     _put(container, path, text)
                 container.start()
@@ -186,12 +187,10 @@ class Engine:
         }
         if self._log_config is not None:
             options["log_config"] = self._log_config
-        if part.gpus:
+        if part.gpu is not None:
             import docker
 
-            options["device_requests"] = [
-                docker.types.DeviceRequest(device_ids=list(part.gpus), capabilities=[["gpu"]])
-            ]
+            options["device_requests"] = [docker.types.DeviceRequest(device_ids=[part.gpu], capabilities=[["gpu"]])]
         return options
 
 

@@ -42,7 +42,7 @@ class Part:
     """One container to be started.
 
     ``ports``: inside -> on the host. ``volumes``: name -> path inside. ``aliases``: further names on the network.
-    ``files``: path inside -> text, put there before it starts. ``gpus``: devices it may use.
+    ``files``: path inside -> text, put there before it starts. ``gpu``: the one device it sees.
     """
 
     name: str
@@ -54,7 +54,7 @@ class Part:
     volumes: Mapping[str, str] = field(default_factory=dict)
     aliases: tuple[str, ...] = ()
     files: Mapping[str, str] = field(default_factory=dict)
-    gpus: tuple[str, ...] = ()
+    gpu: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,8 +175,8 @@ def fluentd(cluster: str, image: str, port: int) -> Part:
 
 
 def replica(cluster: str, name: str, version: str, number: int, input_type: str, image: str, gpus: str) -> Part:
-    """``gpus``: what the image's label says, devices with commas between."""
-    frontends = frontends_alias(cluster)
+    """``gpus``: what the image's label says, devices with commas between; replicas take one each, in turns."""
+    frontends, devices = frontends_alias(cluster), [each for each in gpus.split(",") if each]
     return Part(
         some_name(f"{name}_{version}"),
         image,
@@ -191,5 +191,5 @@ def replica(cluster: str, name: str, version: str, number: int, input_type: str,
             "CLIPPER_REPLICA_ID": str(number),
             "CLIPPER_METRICS_ADDRESS": f"0.0.0.0:{INNER_METRICS}",
         },
-        gpus=tuple(each for each in gpus.split(",") if each),
+        gpu=devices[number % len(devices)] if devices else None,
     )

@@ -14,7 +14,7 @@ from clipper_admin.exceptions import ClipperException, ClusterExistsException
 from clipper_admin.limits import seconds, tcp_port, whole_number
 from clipper_admin.log import ClusterLogger
 from clipper_admin.managers import lifecycle, logs, ports
-from clipper_admin.managers.environments import prepare_interpreter
+from clipper_admin.managers.environments import find_python, prepare_interpreter
 from clipper_admin.managers.folders import (
     Cluster,
     ClusterFolder,
@@ -138,6 +138,17 @@ class LocalContainerManager:
         """Keeps other sessions from building or deploying this version; waits ``DEPLOY_PATIENCE`` seconds for one."""
         check_model(name, version)
         return deploying(self._folder, name, version)
+
+    def check_gpus(self, gpus: Sequence[str]) -> None:
+        """Raises if this machine has none."""
+        if not Path("/dev/nvidiactl").exists():
+            raise ClipperException(
+                f"gpus={list(gpus)!r}, but there is no NVIDIA GPU here: leave gpus out to use the CPU"
+            )
+
+    def find_python(self, version: str, framework: str) -> tuple[str, list[str]]:
+        """An interpreter of this machine; a package, as for one without any what the container needs is installed."""
+        return find_python(version), ["numpy"]
 
     def build_image(
         self,
