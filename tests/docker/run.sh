@@ -22,6 +22,7 @@ install_missing() {
     command -v docker-compose >/dev/null || packages+=(docker-compose)
     command -v debootstrap >/dev/null || packages+=(debootstrap)
     command -v redis-server >/dev/null || packages+=(redis-server)
+    command -v docker-registry >/dev/null || packages+=(docker-registry)
     command -v prometheus >/dev/null || packages+=(prometheus)
     if [ ${#packages[@]} -eq 0 ]; then
         return
