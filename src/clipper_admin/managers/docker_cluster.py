@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from clipper_admin.exceptions import ClipperException
 from clipper_admin.log import ClusterLogger

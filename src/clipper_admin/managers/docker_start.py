@@ -26,6 +26,7 @@ from clipper_admin.managers.steps import step
 from clipper_admin.prometheus import prometheus_config
 
 START_TIMEOUT: Final = 60.0
+STARTING: Final = "-starting"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,7 @@ def start(engine: Engine, wanted: Wanted, logger: ClusterLogger) -> DockerCluste
             starting.start_servers()
             found = as_started(engine)
             wait_for(starting.started, lambda: _missing(found), START_TIMEOUT, f"Cluster {engine.cluster}")
+            starting.end()
     except BaseException:
         engine.remove(starting.started, graceful=False)
         if is_new:
@@ -86,8 +88,9 @@ def _clear_way(engine: Engine, wanted: Wanted, logger: ClusterLogger) -> tuple[l
         return [], wanted
     wanted = _as_before(wanted, everything)
     running = [each for each in everything if each.status in ("running", "restarting", "paused")]
-    queries = [each for each in running if QUERY_FRONTEND in each.labels]
-    if any(MANAGEMENT_FRONTEND in each.labels for each in running) and len(queries) >= _frontends(everything):
+    if not _interrupted(everything) and all(
+        any(label in each.labels for each in running) for label in (MANAGEMENT_FRONTEND, QUERY_FRONTEND)
+    ):
         raise ClusterExistsException(engine.cluster)
     logger.info("Taking up the cluster %s again: %d containers of it are here", engine.cluster, len(everything))
     engine.adopt(each for each in everything if FLUENTD_PORT not in each.labels)
@@ -96,23 +99,21 @@ def _clear_way(engine: Engine, wanted: Wanted, logger: ClusterLogger) -> tuple[l
     return replicas, wanted
 
 
-def _frontends(everything: list[Any]) -> int:
-    """How many query frontends a start that was not interrupted has made: they are what it makes last."""
-    before = _remembered(everything)
-    return before.frontends if before else 1
+def _interrupted(everything: list[Any]) -> bool:
+    """Whether the start that made these containers came to no end."""
+    return any(each.name.endswith(STARTING) for each in everything)
 
 
 def _as_before(wanted: Wanted, everything: list[Any]) -> Wanted:
     """What is wanted, with the settings of the cluster's last start where nobody gave any."""
-    before = _remembered(everything)
-    if before is None:
-        return wanted
-    return replace(wanted, settings=taking_up(wanted.settings, before), wishes=taking_up(wanted.wishes, before))
-
-
-def _remembered(everything: list[Any]) -> Any:
     noted = [each.labels[SETTINGS] for each in everything if SETTINGS in each.labels]
-    return SimpleNamespace(**json.loads(noted[0])) if noted else None
+    if not noted:
+        return wanted
+    before = SimpleNamespace(**json.loads(noted[0]))
+    frontends = sum(QUERY_FRONTEND in each.labels for each in everything)
+    if frontends and not _interrupted(everything):
+        before.frontends = frontends  # some may have been added since
+    return replace(wanted, settings=taking_up(wanted.settings, before), wishes=taking_up(wanted.wishes, before))
 
 
 def _start_again(engine: Engine, replicas: list[Any], logger: ClusterLogger) -> None:
@@ -135,9 +136,10 @@ class _Start:
         self._wanted = wanted
         self._logger = logger
         self._ports = {wanted.wishes.redis_port, wanted.wishes.fluentd_port}
+        self._management: Any = None
 
     def start_servers(self) -> None:
-        """The query frontends last: where they are all there, a start was not interrupted."""
+        """Until ``end`` the name of the management frontend tells that not all of them may be there."""
         cluster, wishes, settings = self._engine.cluster, self._wanted.wishes, self._wanted.settings
         if wishes.fluentd_image:
             port = ports.preferred_port("127.0.0.1", wishes.fluentd_port)
@@ -145,7 +147,8 @@ class _Start:
         servers = Servers(cluster, self._store(), settings)
         query, management, rpc = map(self._port, (wishes.query_port, wishes.management_port, wishes.rpc_port))
         remembered = {"query_port": query, "management_port": management, "rpc_port": rpc, **asdict(settings)}
-        self._run(docker_parts.management(servers, self._wanted.management_image, management, json.dumps(remembered)))
+        part = docker_parts.management(servers, self._wanted.management_image, management, json.dumps(remembered))
+        self._management = self._run(replace(part, name=part.name + STARTING))
         if wishes.prometheus_image:
             config = prometheus_config(f"{docker_parts.management_alias(cluster)}:{docker_parts.INNER_MANAGEMENT}")
             port = self._port(wishes.prometheus_port)
@@ -154,6 +157,10 @@ class _Start:
             if index:
                 query, rpc = self._port(0), self._port(0)
             self._run(docker_parts.query_frontend(servers, self._wanted.query_image, index, query, rpc))
+
+    def end(self) -> None:
+        with explained(f"rename the container {self._management.name}"):
+            self._management.rename(self._management.name.removesuffix(STARTING))
 
     def _run(self, part: docker_parts.Part) -> Any:
         self.started.append(self._engine.start(part))

@@ -13,7 +13,7 @@ from clipper_admin import defaults, limits, log_lines
 from clipper_admin.exceptions import ClipperException, ClusterExistsException
 from clipper_admin.limits import seconds, tcp_port, whole_number
 from clipper_admin.log import ClusterLogger
-from clipper_admin.managers import lifecycle, logs, ports
+from clipper_admin.managers import lifecycle, logs, ports, replicas
 from clipper_admin.managers.environments import find_python, prepare_interpreter
 from clipper_admin.managers.folders import (
     Cluster,
@@ -26,15 +26,8 @@ from clipper_admin.managers.folders import (
 )
 from clipper_admin.managers.images import Image, image_tag, note_input_type, remove_image, write_image
 from clipper_admin.managers.lifecycle import running_clusters
-from clipper_admin.managers.replicas import (
-    Deployment,
-    all_replicas,
-    configured_replicas,
-    deploying,
-    known_versions,
-    remove_replicas,
-)
-from clipper_admin.managers.settings import check_build, no_program, not_connected, server_settings
+from clipper_admin.managers.programs import check_gpus
+from clipper_admin.managers.settings import check_build, frontends_stay, no_program, not_connected, server_settings
 from clipper_admin.managers.supervisor import Process
 from clipper_admin.names import check_model, may_have_image
 
@@ -137,14 +130,11 @@ class LocalContainerManager:
     def deploying(self, name: str, version: str) -> AbstractContextManager[None]:
         """Keeps other sessions from building or deploying this version; waits ``DEPLOY_PATIENCE`` seconds for one."""
         check_model(name, version)
-        return deploying(self._folder, name, version)
+        return replicas.deploying(self._folder, name, version)
 
     def check_gpus(self, gpus: Sequence[str]) -> None:
         """Raises if this machine has none."""
-        if not Path("/dev/nvidiactl").exists():
-            raise ClipperException(
-                f"gpus={list(gpus)!r}, but there is no NVIDIA GPU here: leave gpus out to use the CPU"
-            )
+        check_gpus(gpus)
 
     def find_python(self, version: str, framework: str) -> tuple[str, list[str]]:
         """An interpreter of this machine; a package, as for one without any what the container needs is installed."""
@@ -179,11 +169,11 @@ class LocalContainerManager:
         self._scale(name, version, input_type, image, num_replicas, wait_for_all=False)
 
     def get_num_replicas(self, name: str, version: str) -> int:
-        return len(configured_replicas(self._folder, name, version))
+        return len(replicas.configured_replicas(self._folder, name, version))
 
     def get_running_versions(self, name: str) -> list[str]:
         """The versions of a model that have replicas, registered or not."""
-        return sorted({each.version for each in all_replicas(self._folder) if each.model == name})
+        return sorted({each.version for each in replicas.all_replicas(self._folder) if each.model == name})
 
     def set_num_replicas(self, name: str, version: str, input_type: str, image: str, num_replicas: int) -> None:
         """Adds replicas and waits for all of them, or removes the youngest; the others are not touched."""
@@ -191,7 +181,9 @@ class LocalContainerManager:
 
     def set_num_frontend_replicas(self, num_frontend_replicas: int) -> None:
         """Raises, unless there are as many: replicas here are told the query frontends when they start."""
-        lifecycle.check_frontends(self._connected(), num_frontend_replicas)
+        count = whole_number("num_frontend_replicas", num_frontend_replicas, least=1)
+        if count != (current := self._connected().frontends):
+            raise frontends_stay(current, count)
 
     def get_logs(self, logging_dir: str) -> list[str]:
         """Copies every log to ``<logging_dir>/<cluster>_<program>.log``; the paths written."""
@@ -204,16 +196,18 @@ class LocalContainerManager:
         versions = [(name, str(version)) for name, each in models.items() for version in each]
         versions = [each for each in versions if may_have_image(*each)]
         doomed = [
-            replica for name, version in versions for replica in configured_replicas(self._folder, name, version)
+            replica
+            for name, version in versions
+            for replica in replicas.configured_replicas(self._folder, name, version)
         ]
         if doomed:
-            remove_replicas(self._folder, doomed)
+            replicas.remove_replicas(self._folder, doomed)
         for name, version in versions:
             remove_image(self._folder, name, version)
 
     def stop_all_model_containers(self) -> None:
         """``stop_models`` for every version that has an image or replicas here."""
-        self.stop_models(known_versions(self._folder))
+        self.stop_models(replicas.known_versions(self._folder))
 
     def stop_all(self, graceful: bool = True, keep_state: bool = False) -> None:
         """Stops every process of the cluster, crashed or not, and forgets everything registered.
@@ -293,12 +287,12 @@ class LocalContainerManager:
     ) -> None:
         check_model(name, version)
         num_replicas = whole_number("num_replicas", num_replicas)
-        deployment = Deployment(self._folder, self._connected(), self.logger, name, version)
+        deployment = replicas.Deployment(self._folder, cluster, self.logger, name, version)
         current = deployment.replicas()
         surplus, missing = current[num_replicas:], num_replicas - len(current)
         if surplus:
             self.logger.info("Found %d replicas for %s:%s. Removing %d", len(current), name, version, len(surplus))
-            remove_replicas(self._folder, surplus)
+            replicas.remove_replicas(self._folder, surplus)
         elif missing > 0:
             self.logger.info("Found %d replicas for %s:%s. Adding %d", len(current), name, version, missing)
             needed = missing if wait_for_all else 1

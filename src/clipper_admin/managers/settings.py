@@ -64,5 +64,12 @@ def not_connected(cluster: str) -> ClipperException:
     return ClipperException(f"Not connected to cluster {cluster}: call start_clipper() or connect() first.")
 
 
+def frontends_stay(current: int, wanted: int) -> ClipperException:
+    return ClipperException(
+        f"The {current} query frontends of a local cluster are told to its processes when they start: call "
+        f"stop_all(keep_state=True), then start_clipper(num_frontend_replicas={wanted}); nothing is lost."
+    )
+
+
 def no_program(cluster: str, program: str, known: list[str]) -> ClipperException:
     return ClipperException(f"Cluster {cluster} has no program {program!r}; it has: {', '.join(known) or 'none'}.")
