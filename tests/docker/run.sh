@@ -41,7 +41,7 @@ if ! "$BIN/python" -m tests.docker.engine status >/dev/null; then
     "$BIN/python" -m tests.docker.engine start || give_up "No Docker engine can be started here: see above"
     trap '"$BIN/python" -m tests.docker.engine stop' EXIT
 fi
-tests/docker/base_image.sh base redis prometheus
+tests/docker/base_image.sh base redis prometheus fluentd
 # CLIPPER_REGISTRY: what the names of the images begin with, here and in the tests.
 "$BIN/python" docker/build.py --base-image clipper-test-base:bookworm --registry "${CLIPPER_REGISTRY:-clipper}" \
     --frameworks "closure sklearn"
