@@ -45,4 +45,4 @@ tests/docker/base_image.sh base redis prometheus fluentd
 # CLIPPER_REGISTRY: what the names of the images begin with, here and in the tests.
 "$BIN/python" docker/build.py --base-image clipper-test-base:bookworm --registry "${CLIPPER_REGISTRY:-clipper}" \
     --frameworks "closure sklearn"
-"$BIN/pytest" -q -m docker --timeout 300 tests/docker tests/integration tests/managers
+"$BIN/pytest" -q -m docker --timeout 300 tests/docker tests/docs tests/integration tests/managers
