@@ -131,9 +131,7 @@ def test_a_registry_that_is_not_there_is_told_in_time(clipper):
 
 
 def test_a_python_without_an_image_says_which_is_missing(clipper):
-    with pytest.raises(
-        ClipperException, match=r"(?s)clipper/python399-closure-container:.*make it with `make images`"
-    ):
+    with pytest.raises(ClipperException, match=r"(?s)/python399-closure-container:.*make it with `make images`"):
         deploy_python_closure(clipper, "newest", 1, "doubles", adding(0), python_version="3.99")
 
 

@@ -22,7 +22,7 @@ from clipper_admin.managers.docker_start import Wanted, Wishes, start
 from clipper_admin.managers.folders import default_home, locked, valid_name
 from clipper_admin.managers.images import image_tag
 from clipper_admin.managers.replicas import DEPLOY_PATIENCE
-from clipper_admin.managers.settings import check_build, not_connected, server_settings
+from clipper_admin.managers.settings import check_build, log_settings, not_connected, server_settings
 from clipper_admin.managers.supervisor import Process
 from clipper_admin.names import check_model
 from clipper_admin.version import __registry__, __version__
@@ -50,6 +50,8 @@ class DockerContainerManager:
         prometheus_image: None for no Prometheus.
         fluentd_image: for ``use_centralized_log``.
         deploy_timeout: seconds a deploy waits for replicas to be ready.
+        log_level: ``debug`` (a line for each request and batch), ``info``, ``warning`` or ``error``.
+        log_format: ``text``, or ``json``: an object a line.
     """
 
     def __init__(
@@ -71,6 +73,8 @@ class DockerContainerManager:
         prometheus_image: str | None = "prom/prometheus",
         fluentd_image: str = "fluent/fluentd:edge",
         deploy_timeout: float = 300.0,
+        log_level: str = defaults.LOG_LEVEL,
+        log_format: str = defaults.LOG_FORMAT,
     ) -> None:
         self.cluster_identifier = valid_name("cluster name", cluster_name)
         if docker_network == "host":
@@ -83,6 +87,7 @@ class DockerContainerManager:
             query_port=tcp_port("clipper_query_port", clipper_query_port),
             management_port=tcp_port("clipper_management_port", clipper_management_port),
             rpc_port=tcp_port("clipper_rpc_port", clipper_rpc_port),
+            **log_settings(log_level, log_format),
             redis_ip=redis_ip,
             redis_port=tcp_port("redis_port", redis_port),
             prometheus_port=tcp_port("prometheus_port", prometheus_port),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from clipper_admin.defaults import LOG_FORMAT, LOG_LEVEL
 from clipper_admin.exceptions import ClipperException
 from clipper_admin.log import ClusterLogger
 from clipper_admin.managers.docker_build import remove_images
@@ -20,17 +22,19 @@ from clipper_admin.managers.docker_parts import (
     QUERY_FRONTEND,
     QUERY_PORT,
     REDIS_PORT,
+    SETTINGS,
 )
 
 
 @dataclass(frozen=True, slots=True)
 class DockerCluster:
-    """A running one: ``host:port`` of its parts, and the names of its query frontends."""
+    """A running one: ``host:port`` of its parts, the names of its query frontends, level and format of its logs."""
 
     admin_address: str
     query_addresses: tuple[str, ...]
     metric_address: str
     frontends: tuple[str, ...]
+    log: tuple[str, str]
 
 
 def in_order(frontends: Iterable[Any]) -> list[Any]:
@@ -79,7 +83,7 @@ def as_started(engine: Engine) -> DockerCluster:
             "ClipperConnection.start_clipper() to start it."
         )
     engine.adopt(running)
-    host = engine.host
+    host, remembered = engine.host, json.loads(management[0].labels.get(SETTINGS, "{}"))
     addresses = tuple(f"{host}:{each.labels[QUERY_PORT]}" for each in queries)
     prometheus = [f"{host}:{each.labels[METRIC_PORT]}" for each in running if METRIC_PORT in each.labels]
     return DockerCluster(
@@ -87,6 +91,7 @@ def as_started(engine: Engine) -> DockerCluster:
         addresses,
         (prometheus or addresses)[0],
         tuple(each.labels[FRONTEND] for each in queries),
+        (remembered.get("log_level", LOG_LEVEL), remembered.get("log_format", LOG_FORMAT)),
     )
 
 

@@ -92,7 +92,7 @@ def servers_of(cluster: str, command: Sequence[str]) -> Servers:
             content_timeout=float(flags["content-timeout"]),
             frontends=1,
         )
-        return Servers(cluster, flags["store"], settings)
+        return Servers(cluster, flags["store"], settings, (flags["log-level"], flags["log-format"]))
     except (KeyError, ValueError) as error:
         raise ClipperException(
             f"The query frontends of cluster {cluster} were started by another version of Clipper ({error!r} in "

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import quote
 
+from clipper_admin.managers.programs import ReplicaId
 from clipper_admin.managers.settings import ServerSettings
 
 CLUSTER: Final = "ai.clipper.container.label"
@@ -59,11 +60,12 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Servers:
-    """What the servers of a cluster have in common. ``store``: their ``--store``."""
+    """What the servers of a cluster have in common. ``store``: their ``--store``. ``log``: its level and format."""
 
     cluster: str
     store: str
     settings: ServerSettings
+    log: tuple[str, str]
 
 
 def some_name(stem: str) -> str:
@@ -112,7 +114,7 @@ def management(servers: Servers, image: str, port: int, remembered: str) -> Part
             f"--store={servers.store}",
             "--host=0.0.0.0",
             f"--management-port={INNER_MANAGEMENT}",
-            *_timeouts(servers.settings),
+            *_common(servers),
         ),
         ports={INNER_MANAGEMENT: port},
         aliases=(management_alias(servers.cluster),),
@@ -139,7 +141,7 @@ def query_frontend(servers: Servers, image: str, index: int, port: int, rpc_port
             f"--query-port={INNER_QUERY}",
             f"--rpc-port={INNER_RPC}",
             f"--cache-bytes={servers.settings.cache_size}",
-            *_timeouts(servers.settings),
+            *_common(servers),
             f"--metrics-address={name}:{INNER_QUERY}",
         ),
         ports={INNER_QUERY: port, INNER_RPC: rpc_port},
@@ -147,8 +149,10 @@ def query_frontend(servers: Servers, image: str, index: int, port: int, rpc_port
     )
 
 
-def _timeouts(settings: ServerSettings) -> tuple[str, str]:
-    return f"--request-timeout={settings.request_timeout}", f"--content-timeout={settings.content_timeout}"
+def _common(servers: Servers) -> tuple[str, ...]:
+    settings, (level, form) = servers.settings, servers.log
+    timeouts = f"--request-timeout={settings.request_timeout}", f"--content-timeout={settings.content_timeout}"
+    return *timeouts, f"--log-level={level}", f"--log-format={form}"
 
 
 def prometheus(cluster: str, image: str, port: int, config: str) -> Part:
@@ -174,8 +178,14 @@ def fluentd(cluster: str, image: str, port: int) -> Part:
     )
 
 
-def replica(cluster: str, name: str, version: str, number: int, input_type: str, image: str, gpus: str) -> Part:
-    """``gpus``: what the image's label says, devices with commas between; replicas take one each, in turns."""
+def replica(
+    cluster: str, replica_id: ReplicaId, input_type: str, image: str, gpus: str, log: tuple[str, str]
+) -> Part:
+    """``gpus``: what the image's label says, devices with commas between; replicas take one each, in turns.
+
+    ``log``: of which level and format.
+    """
+    name, version, number = replica_id
     frontends, devices = frontends_alias(cluster), [each for each in gpus.split(",") if each]
     return Part(
         some_name(f"{name}_{version}"),
@@ -190,6 +200,8 @@ def replica(cluster: str, name: str, version: str, number: int, input_type: str,
             "CLIPPER_ADDRESS": f"tcp:{frontends}:{INNER_RPC}",
             "CLIPPER_REPLICA_ID": str(number),
             "CLIPPER_METRICS_ADDRESS": f"0.0.0.0:{INNER_METRICS}",
+            "CLIPPER_LOG_LEVEL": log[0],
+            "CLIPPER_LOG_FORMAT": log[1],
         },
         gpu=devices[number % len(devices)] if devices else None,
     )

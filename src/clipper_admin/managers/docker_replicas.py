@@ -43,9 +43,8 @@ class Scaling:
         added: list[Any] = []
         try:
             for number in range(first, first + count):
-                part = docker_parts.replica(
-                    self.engine.cluster, self.name, self.version, number, input_type, image, gpus
-                )
+                replica = ReplicaId(self.name, self.version, number)
+                part = docker_parts.replica(self.engine.cluster, replica, input_type, image, gpus, self.cluster.log)
                 added.append(self.engine.start(part))
             what = "replica" if needed == 1 else f"{needed} replicas"
             with step(self.logger, f"Waiting for {what} of {self.name}:{self.version} to be ready"):

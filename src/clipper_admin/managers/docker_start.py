@@ -36,6 +36,8 @@ class Wishes:
     query_port: int
     management_port: int
     rpc_port: int
+    log_level: str
+    log_format: str
     redis_ip: str | None
     redis_port: int
     prometheus_port: int
@@ -144,9 +146,11 @@ class _Start:
         if wishes.fluentd_image:
             port = ports.preferred_port("127.0.0.1", wishes.fluentd_port)
             self._engine.adopt([self._run(docker_parts.fluentd(cluster, wishes.fluentd_image, port))])
-        servers = Servers(cluster, self._store(), settings)
+        log = {"log_level": wishes.log_level, "log_format": wishes.log_format}
+        servers = Servers(cluster, self._store(), settings, (wishes.log_level, wishes.log_format))
         query, management, rpc = map(self._port, (wishes.query_port, wishes.management_port, wishes.rpc_port))
-        remembered = {"query_port": query, "management_port": management, "rpc_port": rpc, **asdict(settings)}
+        ports_taken = {"query_port": query, "management_port": management, "rpc_port": rpc}
+        remembered = ports_taken | log | asdict(settings)
         part = docker_parts.management(servers, self._wanted.management_image, management, json.dumps(remembered))
         self._management = self._run(replace(part, name=part.name + STARTING))
         if wishes.prometheus_image:

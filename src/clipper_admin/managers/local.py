@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from clipper_admin import defaults, limits, log_lines
+from clipper_admin import defaults, log_lines
 from clipper_admin.exceptions import ClipperException, ClusterExistsException
 from clipper_admin.limits import seconds, tcp_port, whole_number
 from clipper_admin.log import ClusterLogger
@@ -27,7 +27,7 @@ from clipper_admin.managers.folders import (
 from clipper_admin.managers.images import Image, image_tag, note_input_type, remove_image, write_image
 from clipper_admin.managers.lifecycle import running_clusters
 from clipper_admin.managers.programs import check_gpus
-from clipper_admin.managers.settings import check_build, frontends_stay, no_program, not_connected, server_settings
+from clipper_admin.managers.settings import check_build, log_settings, no_program, not_connected, server_settings
 from clipper_admin.managers.supervisor import Process
 from clipper_admin.names import check_model, may_have_image
 
@@ -77,7 +77,7 @@ class LocalContainerManager:
             tcp_port("clipper_management_port", clipper_management_port),
             tcp_port("clipper_rpc_port", clipper_rpc_port),
         )
-        self._log = limits.log_level(log_level), limits.log_format(log_format)
+        self._log = log_settings(log_level, log_format)
         self._folder = ClusterFolder(self.home / "clusters" / cluster_name)
         self._cluster: Cluster | None = None
 
@@ -100,15 +100,8 @@ class LocalContainerManager:
         settings = server_settings(
             cache_size, qf_http_timeout_request, qf_http_timeout_content, num_frontend_replicas
         )
-        log_level, log_format = self._log
-        wanted = Cluster(
-            self.host,
-            *self._ports,
-            sockets="",
-            log_level=log_level,
-            log_format=log_format,
-            **dataclasses.asdict(settings),
-        )
+        more = self._log | dataclasses.asdict(settings)
+        wanted = Cluster(self.host, *self._ports, sockets="", **more)
         if qf_http_thread_pool_size != 1:
             self.logger.info("qf_http_thread_pool_size has no effect: see num_frontend_replicas.")
         with disk_errors("start the cluster", self._folder.path), self._locked():
@@ -181,9 +174,7 @@ class LocalContainerManager:
 
     def set_num_frontend_replicas(self, num_frontend_replicas: int) -> None:
         """Raises, unless there are as many: replicas here are told the query frontends when they start."""
-        count = whole_number("num_frontend_replicas", num_frontend_replicas, least=1)
-        if count != (current := self._connected().frontends):
-            raise frontends_stay(current, count)
+        lifecycle.check_frontends(self._connected(), num_frontend_replicas)
 
     def get_logs(self, logging_dir: str) -> list[str]:
         """Copies every log to ``<logging_dir>/<cluster>_<program>.log``; the paths written."""
@@ -287,7 +278,7 @@ class LocalContainerManager:
     ) -> None:
         check_model(name, version)
         num_replicas = whole_number("num_replicas", num_replicas)
-        deployment = replicas.Deployment(self._folder, cluster, self.logger, name, version)
+        deployment = replicas.Deployment(self._folder, self._connected(), self.logger, name, version)
         current = deployment.replicas()
         surplus, missing = current[num_replicas:], num_replicas - len(current)
         if surplus:

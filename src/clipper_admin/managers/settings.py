@@ -37,6 +37,11 @@ def server_settings(
     )
 
 
+def log_settings(log_level: str, log_format: str) -> dict[str, Any]:
+    """Those of what is logged, checked, by their names."""
+    return {"log_level": limits.log_level(log_level), "log_format": limits.log_format(log_format)}
+
+
 def taking_up(wanted: _Settings, before: Any) -> _Settings:
     """``wanted``, a dataclass, with the values of ``before`` where nobody gave any."""
     values = {each.name: getattr(wanted, each.name) for each in dataclasses.fields(wanted)}
@@ -62,13 +67,6 @@ def check_build(name: str, version: str, model_data_path: str, replicas: int) ->
 
 def not_connected(cluster: str) -> ClipperException:
     return ClipperException(f"Not connected to cluster {cluster}: call start_clipper() or connect() first.")
-
-
-def frontends_stay(current: int, wanted: int) -> ClipperException:
-    return ClipperException(
-        f"The {current} query frontends of a local cluster are told to its processes when they start: call "
-        f"stop_all(keep_state=True), then start_clipper(num_frontend_replicas={wanted}); nothing is lost."
-    )
 
 
 def no_program(cluster: str, program: str, known: list[str]) -> ClipperException:

@@ -9,7 +9,8 @@ from clipper.container.manifest import FILE, Manifest, read_manifest
 from clipper_admin import ClipperException, DockerContainerManager
 from clipper_admin.managers import docker_build, docker_parts
 from clipper_admin.managers.docker_engine import Engine
-from clipper_admin.version import __version__
+from clipper_admin.managers.programs import ReplicaId
+from clipper_admin.version import __registry__, __version__
 
 
 def directory_of(folder, **fields):
@@ -22,9 +23,9 @@ def directory_of(folder, **fields):
     [("", "python311-closure"), ("sklearn", "sklearn311"), ("pytorch", "pytorch311"), ("tensorflow", "tf311")],
 )
 def test_a_framework_has_an_image_for_each_python(framework, image):
-    assert docker_build.base_name(framework, "3.11") == f"clipper/{image}-container:{__version__}"
+    assert docker_build.base_name(framework, "3.11") == f"{__registry__}/{image}-container:{__version__}"
     other = DockerContainerManager("c").find_python("3.12", framework)
-    assert other == (f"clipper/{image.replace('311', '312')}-container:{__version__}", [])
+    assert other == (f"{__registry__}/{image.replace('311', '312')}-container:{__version__}", [])
 
 
 def test_an_image_knows_nothing_of_patches():
@@ -46,7 +47,7 @@ def test_a_container_does_not_choose_among_devices_that_it_does_not_see(tmp_path
 
 
 def options_of(number, gpus):
-    part = docker_parts.replica("c", "m", "1", number, "doubles", "image", gpus)
+    part = docker_parts.replica("c", ReplicaId("m", "1", number), "doubles", "image", gpus, ("info", "text"))
     engine = Engine("c", "localhost", "net", {})
     engine._client = StandIn()
     return engine._options(part)
