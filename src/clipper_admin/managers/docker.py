@@ -22,7 +22,7 @@ from clipper_admin.managers.docker_start import Wanted, Wishes, start
 from clipper_admin.managers.folders import default_home, locked, valid_name
 from clipper_admin.managers.images import image_tag
 from clipper_admin.managers.replicas import DEPLOY_PATIENCE
-from clipper_admin.managers.settings import check_build, log_settings, not_connected, server_settings
+from clipper_admin.managers.settings import check_build, log_settings, not_connected, server_ports, server_settings
 from clipper_admin.managers.supervisor import Process
 from clipper_admin.names import check_model
 from clipper_admin.version import __registry__, __version__
@@ -84,9 +84,7 @@ class DockerContainerManager:
         self.deploy_timeout = seconds("deploy_timeout", deploy_timeout)
         self._engine = Engine(cluster_name, docker_ip_address, docker_network, extra_container_kwargs or {})
         self._wishes = Wishes(
-            query_port=tcp_port("clipper_query_port", clipper_query_port),
-            management_port=tcp_port("clipper_management_port", clipper_management_port),
-            rpc_port=tcp_port("clipper_rpc_port", clipper_rpc_port),
+            *server_ports(clipper_query_port, clipper_management_port, clipper_rpc_port),
             **log_settings(log_level, log_format),
             redis_ip=redis_ip,
             redis_port=tcp_port("redis_port", redis_port),

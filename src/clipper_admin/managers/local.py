@@ -11,7 +11,7 @@ from pathlib import Path
 
 from clipper_admin import defaults, log_lines
 from clipper_admin.exceptions import ClipperException, ClusterExistsException
-from clipper_admin.limits import seconds, tcp_port, whole_number
+from clipper_admin.limits import seconds, whole_number
 from clipper_admin.log import ClusterLogger
 from clipper_admin.managers import lifecycle, logs, ports, replicas
 from clipper_admin.managers.environments import find_python, prepare_interpreter
@@ -27,7 +27,14 @@ from clipper_admin.managers.folders import (
 from clipper_admin.managers.images import Image, image_tag, note_input_type, remove_image, write_image
 from clipper_admin.managers.lifecycle import running_clusters
 from clipper_admin.managers.programs import check_gpus
-from clipper_admin.managers.settings import check_build, log_settings, no_program, not_connected, server_settings
+from clipper_admin.managers.settings import (
+    check_build,
+    log_settings,
+    no_program,
+    not_connected,
+    server_ports,
+    server_settings,
+)
 from clipper_admin.managers.supervisor import Process
 from clipper_admin.names import check_model, may_have_image
 
@@ -72,11 +79,7 @@ class LocalContainerManager:
         self.host = host
         self.deploy_timeout = seconds("deploy_timeout", deploy_timeout)
         self.logger = ClusterLogger(logging.getLogger(__name__), cluster_name)
-        self._ports = (
-            tcp_port("clipper_query_port", clipper_query_port),
-            tcp_port("clipper_management_port", clipper_management_port),
-            tcp_port("clipper_rpc_port", clipper_rpc_port),
-        )
+        self._ports = server_ports(clipper_query_port, clipper_management_port, clipper_rpc_port)
         self._log = log_settings(log_level, log_format)
         self._folder = ClusterFolder(self.home / "clusters" / cluster_name)
         self._cluster: Cluster | None = None

@@ -37,6 +37,15 @@ def server_settings(
     )
 
 
+def server_ports(query: int, management: int, rpc: int) -> tuple[int, int, int]:
+    """The ports that are asked for, checked."""
+    return (
+        limits.tcp_port("clipper_query_port", query),
+        limits.tcp_port("clipper_management_port", management),
+        limits.tcp_port("clipper_rpc_port", rpc),
+    )
+
+
 def log_settings(log_level: str, log_format: str) -> dict[str, Any]:
     """Those of what is logged, checked, by their names."""
     return {"log_level": limits.log_level(log_level), "log_format": limits.log_format(log_format)}
