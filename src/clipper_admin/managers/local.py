@@ -13,7 +13,7 @@ from clipper_admin import defaults, log_lines
 from clipper_admin.exceptions import ClipperException, ClusterExistsException
 from clipper_admin.limits import seconds, whole_number
 from clipper_admin.log import ClusterLogger
-from clipper_admin.managers import lifecycle, logs, ports, replicas
+from clipper_admin.managers import lifecycle, logs, ports, replicas, settings
 from clipper_admin.managers.environments import find_python, prepare_interpreter
 from clipper_admin.managers.folders import (
     Cluster,
@@ -27,14 +27,6 @@ from clipper_admin.managers.folders import (
 from clipper_admin.managers.images import Image, image_tag, note_input_type, remove_image, write_image
 from clipper_admin.managers.lifecycle import running_clusters
 from clipper_admin.managers.programs import check_gpus
-from clipper_admin.managers.settings import (
-    check_build,
-    log_settings,
-    no_program,
-    not_connected,
-    server_ports,
-    server_settings,
-)
 from clipper_admin.managers.supervisor import Process
 from clipper_admin.names import check_model, may_have_image
 
@@ -79,8 +71,8 @@ class LocalContainerManager:
         self.host = host
         self.deploy_timeout = seconds("deploy_timeout", deploy_timeout)
         self.logger = ClusterLogger(logging.getLogger(__name__), cluster_name)
-        self._ports = server_ports(clipper_query_port, clipper_management_port, clipper_rpc_port)
-        self._log = log_settings(log_level, log_format)
+        self._ports = settings.server_ports(clipper_query_port, clipper_management_port, clipper_rpc_port)
+        self._log = settings.log_settings(log_level, log_format)
         self._folder = ClusterFolder(self.home / "clusters" / cluster_name)
         self._cluster: Cluster | None = None
 
@@ -100,10 +92,10 @@ class LocalContainerManager:
         So do its settings, where no others are given.
         Images and ``qf_http_thread_pool_size`` have no meaning for processes on this machine.
         """
-        settings = server_settings(
+        servers = settings.server_settings(
             cache_size, qf_http_timeout_request, qf_http_timeout_content, num_frontend_replicas
         )
-        more = self._log | dataclasses.asdict(settings)
+        more = self._log | dataclasses.asdict(servers)
         wanted = Cluster(self.host, *self._ports, sockets="", **more)
         if qf_http_thread_pool_size != 1:
             self.logger.info("qf_http_thread_pool_size has no effect: see num_frontend_replicas.")
@@ -150,7 +142,7 @@ class LocalContainerManager:
         ``base_image`` is the path of an interpreter, or ``default`` for the one of this session. With
         ``pkgs_to_install`` an isolated environment of that interpreter is made, once for equal packages.
         """
-        check_build(name, version, model_data_path, self.get_num_replicas(name, version))
+        settings.check_build(name, version, model_data_path, self.get_num_replicas(name, version))
         self.logger.info("Building model image with model data from %s", model_data_path)
         packages = tuple(pkgs_to_install or ())
         with disk_errors(f"build model {name}:{version}", self.home):
@@ -250,7 +242,7 @@ class LocalContainerManager:
     def log_path(self, program: str) -> Path:
         """The log a program writes now; older parts are beside it, numbered."""
         if program not in self.programs():
-            raise no_program(self.cluster_identifier, program, self.programs())
+            raise settings.no_program(self.cluster_identifier, program, self.programs())
         return self._folder.log(program)
 
     def log_lines(self, program: str | None, count: int, follow: bool) -> Iterator[tuple[str, str]]:
@@ -296,7 +288,7 @@ class LocalContainerManager:
 
     def _connected(self) -> Cluster:
         if self._cluster is None:
-            raise not_connected(self.cluster_identifier)
+            raise settings.not_connected(self.cluster_identifier)
         return self._cluster
 
     def _locked(self) -> AbstractContextManager[None]:
