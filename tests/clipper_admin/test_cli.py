@@ -86,6 +86,7 @@ def test_a_cluster_in_docker(clipper, made, manager, monkeypatch):
     monkeypatch.setenv("CLIPPER_MANAGER", "docker")
     clipper("apps")
     assert made[-1] == (("default-cluster",), {})
+    assert '"http://management-frontend.two:1338/admin/' in clipper("prometheus", "--cluster", "two").stdout
     manager.fails["connect"] = "no engine"
     said = clipper("apps", "--cluster", "two", exit_code=1).stderr
     assert "`clipper start --cluster two --manager docker` starts it" in said

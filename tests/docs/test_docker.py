@@ -7,6 +7,7 @@ import subprocess
 import pytest
 
 from clipper_admin import ClipperConnection, DockerContainerManager
+from clipper_admin.version import __registry__
 from tests.documents import Reader, blocks, read, section
 
 PAGE = read("docs/docker.md")
@@ -55,6 +56,7 @@ def named_images():
 def test_the_session_and_the_commands_do_what_they_say(tmp_path):
     (session,) = blocks(PAGE[: PAGE.index("## The command")])
     reader = Reader(tmp_path)
+    reader.environ["CLIPPER_REGISTRY"] = __registry__
     try:
         reader.python(session.text)
         export, *commands = blocks(section(PAGE, "The command"))[0].text.splitlines()

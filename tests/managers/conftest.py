@@ -40,8 +40,8 @@ class Place:
         return ClipperConnection(DockerContainerManager(self.name(stem), **(IMAGES | ports)))
 
     @contextlib.contextmanager
-    def running(self, stem, **options):
-        connection = self.connection(stem)
+    def running(self, stem, log_format="text", **options):
+        connection = self.connection(stem, log_format=log_format)
         try:
             connection.start_clipper(**options)
             yield connection

@@ -285,6 +285,23 @@ def test_clusters_do_not_see_each_other(place, clipper, serve):
     assert output(clipper, "own") == 1.0
 
 
+def is_json(line):
+    try:
+        return json.loads(line)["level"] == "info"
+    except (ValueError, KeyError, TypeError):
+        return False
+
+
+def test_logs_are_json_if_so_asked_also_when_it_is_taken_up_by_others(place, serve):
+    with place.running("lines", log_format="json") as first:
+        serve(first, "sums", adding(0))
+        other = place.connection("lines")
+        other.connect()
+        other.set_num_replicas("sums", 2)
+        for program in (*replicas_of(other, "sums"), "query-frontend-0", "management-frontend"):
+            assert any(is_json(line) for _, line in other.cm.log_lines(program, 100, follow=False)), program
+
+
 def test_every_model_is_stopped_and_nothing_else(place, serve):
     with place.running("stopped") as other:
         serve(other, "a", adding(0))
