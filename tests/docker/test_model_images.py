@@ -76,6 +76,7 @@ def test_a_package_that_is_not_there_is_told_in_the_words_of_pip(clipper, base_w
         )
     assert ids(CLUSTER_NAME, f"{MODEL}=packless_1") == []
     assert "packless" not in str(clipper.get_all_models())
+    assert "no-such-of-ours" not in docker("ps", "--all", "--no-trunc", "--format={{.Command}}")
 
 
 @pytest.fixture(scope="module")

@@ -67,7 +67,7 @@ def build(
     context = _context(directory, _dockerfile(base, packages))
     with explained(f"build {tag} from {base}", base):
         steps = engine.client.api.build(
-            fileobj=context, custom_context=True, tag=tag, labels=labels, rm=True, decode=True
+            fileobj=context, custom_context=True, tag=tag, labels=labels, rm=True, forcerm=True, decode=True
         )
         _follow(steps, f"The image {tag} could not be built from {base}", logger)
 

@@ -5,18 +5,20 @@ from __future__ import annotations
 import contextlib
 import io
 import tarfile
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 from clipper_admin.exceptions import ClipperException
 from clipper_admin.managers.docker_parts import CLUSTER, FLUENTD_PORT, NETWORK, Part
-from clipper_admin.managers.folders import default_home, locked
 
 LOOPBACK: Final = ("localhost", "127.0.0.1")
 STOP_SECONDS: Final = 15
 """Servers and replicas drain for ten seconds at most."""
 CALL_SECONDS: Final = 60
+NETWORK_SECONDS: Final = 5.0
+POLL_SECONDS: Final = 0.1
 _STOPPERS: Final = 16
 
 
@@ -97,7 +99,7 @@ class Engine:
             with explained(f"start the container {part.name}{gpu}", part.image):
                 for path, text in part.files.items():
                     _put(container, path, text)
-                container.start()
+                _start(container)
         except BaseException:
             self.remove([container], graceful=False)
             raise
@@ -134,17 +136,21 @@ class Engine:
                 pass
 
     def make_network(self) -> None:
-        """The network that clusters share; made if it is not there."""
+        """The network that clusters share; made if it is not there. Of two made at once, the later one goes again."""
         import docker
 
-        busy = f"The network {self._network} is being made by another session"
-        lock = default_home().expanduser().absolute() / "docker" / "network.lock"  # the engine makes two, if two ask
-        with explained(f"make the network {self._network}"), locked(lock, CALL_SECONDS, busy):
-            if not self.client.networks.list(names=[f"^{self._network}$"]):
-                with contextlib.suppress(docker.errors.APIError):  # somebody else has made it just now
-                    self.client.networks.create(self._network, check_duplicate=True, labels={NETWORK: ""})
-            if not self.client.networks.list(names=[f"^{self._network}$"]):
-                raise ClipperException(f"Docker has made no network {self._network}: try `docker network create`")
+        with explained(f"make the network {self._network}"):
+            if self._networks():
+                return
+            made = self.client.networks.create(self._network, labels={NETWORK: ""})
+            if self._networks()[0].id != made.id:
+                with contextlib.suppress(docker.errors.APIError):  # in use, if it was adopted meanwhile
+                    made.remove()
+
+    def _networks(self) -> list[Any]:
+        """Those of the network's name, the oldest first."""
+        found = self.client.networks.list(names=[f"^{self._network}$"])
+        return sorted(found, key=lambda each: str(each.attrs["Created"]))
 
     def remove_network(self) -> None:
         """If it is one that Clipper made, and no container is on it, not even one that is stopped."""
@@ -192,6 +198,21 @@ class Engine:
 
             options["device_requests"] = [docker.types.DeviceRequest(device_ids=[part.gpu], capabilities=[["gpu"]])]
         return options
+
+
+def _start(container: Any) -> None:
+    """Waits while there are two networks of the name: whoever has made the second one takes it away."""
+    import docker
+
+    deadline = time.monotonic() + NETWORK_SECONDS
+    while True:
+        try:
+            container.start()
+            return
+        except docker.errors.APIError as error:
+            if "is ambiguous" not in str(error.explanation) or time.monotonic() > deadline:
+                raise
+        time.sleep(POLL_SECONDS)
 
 
 def tail(container: Any, lines: int = 30) -> str:
