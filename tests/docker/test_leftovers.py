@@ -3,13 +3,11 @@
 import signal
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from clipper_admin import ClipperConnection, ClipperException
 from clipper_admin.deployers.python import deploy_python_closure
-from clipper_admin.managers.docker_engine import Engine
 from clipper_admin.managers.docker_parts import MANAGEMENT_FRONTEND, MODEL, QUERY_FRONTEND
 from tests.clipper_admin.managers.polling import eventually
 from tests.docker.clusters import adding, ids, manager, running, serve
@@ -90,18 +88,6 @@ def test_what_is_not_of_the_cluster_stays():
         finally:
             subprocess.run(["docker", "rm", "--force", foreign], capture_output=True, timeout=30)
     assert network not in docker("network", "ls", "--format={{.Name}}").split()
-
-
-def test_sessions_that_make_the_network_at_once_share_one():
-    name = "clipper_test_at_once"
-    engines = [Engine(f"at-once-{each}", "localhost", name, {}) for each in range(8)]
-    try:
-        with ThreadPoolExecutor(8) as pool:
-            list(pool.map(Engine.make_network, engines))
-        assert docker("network", "ls", "--format={{.Name}}").split().count(name) == 1
-    finally:
-        engines[0].remove_network()
-    assert name not in docker("network", "ls", "--format={{.Name}}").split()
 
 
 def greedy():

@@ -50,10 +50,10 @@ def _ending(container: Any) -> str:
     deaths = _events(container, "die")
     code = deaths[-1]["exitCode"] if deaths else str(container.attrs["State"]["ExitCode"])
     if _events(container, "oom") or container.attrs["State"]["OOMKilled"]:
-        return "ran out of memory (it was killed)"
+        return "ran out of memory (SIGKILL)"
     if code == KILLED:
         return "was killed (SIGKILL), perhaps because memory ran out"
-    return f"ended with exit code {code}"
+    return f"ended with exit status {code}"
 
 
 def _hanging(containers: Sequence[Any]) -> str:
@@ -98,4 +98,4 @@ def _log_of(container: Any, ending: str = "") -> str:
     told = "The end of its log:\n" + re.sub("(?m)^", "    ", words) if words else "Its log is empty."
     if not ending or MODEL not in container.labels:
         return told
-    return f"{told}\n{way_out('killed' in ending, log, 'name a base_image that has it')}"
+    return f"{told}\n{way_out(ending.removeprefix('ended with '), log, 'name a base_image that has it')}"

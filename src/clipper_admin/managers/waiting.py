@@ -112,7 +112,7 @@ def replica_failure(folder: ClusterFolder, replica: ReplicaId, interpreter: str)
     return ClipperException(
         f"Model {replica.model}:{replica.version} failed to start: the process of replica {replica.number} "
         f"{_told(ending)} before it was ready. {_log_part(folder, replica.program)}\n"
-        f"{way_out('SIGKILL' in ending, tail(folder.log(replica.program)), f'install it for {interpreter}')}"
+        f"{way_out(ending, tail(folder.log(replica.program)), f'install it for {interpreter}')}"
     )
 
 
@@ -154,8 +154,8 @@ def _told(ending: str) -> str:
     return f"ended with {ending}" if ending else "ended"
 
 
-def way_out(killed: bool, words: str, otherwise: str) -> str:
-    """What to do about a model that was killed or said these last words; ``otherwise`` is how to get it a package."""
+def way_out(ending: str, words: str, otherwise: str) -> str:
+    """What to do about a model that ended so, with these last words; ``otherwise`` is how else to get it a package."""
     absent = re.findall(r"(?m)^(?:ModuleNotFoundError|ImportError).*?'([\w.]+)'", words)
     if absent:
         module = absent[-1].split(".")[0]
@@ -169,7 +169,7 @@ def way_out(killed: bool, words: str, otherwise: str) -> str:
         return (
             "It ran out of memory: if you gave memory_bytes, give more, as libraries need some; then deploy it again."
         )
-    if killed:
+    if "SIGKILL" in ending:
         return "Make the model smaller, start fewer replicas, or give the machine more memory; then deploy again."
     if "Can't answer the sample" in words:
         return "Correct the model, or the sample that was given, then deploy it again."
