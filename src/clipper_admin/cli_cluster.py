@@ -7,14 +7,13 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from clipper_admin import doctor, quickstart
-from clipper_admin.cli_terminal import FAILED, Terminal, add_command, table
+from clipper_admin import defaults, doctor, quickstart
+from clipper_admin.cli_terminal import FAILED, Kind, Terminal, add_command, table
 from clipper_admin.connection import ClipperConnection
-from clipper_admin.exceptions import ClipperException
-from clipper_admin.log_lines import follow, last_lines
-from clipper_admin.managers import garbage, lifecycle
+from clipper_admin.exceptions import ClipperException, ClusterExistsException
+from clipper_admin.managers import garbage
+from clipper_admin.managers.base import ContainerManager
 from clipper_admin.managers.folders import Cluster
-from clipper_admin.managers.local import LocalContainerManager
 
 FIRST_START: Final = Cluster("127.0.0.1", 1337, 1338, 7000, frontends=1, sockets="")
 
@@ -58,28 +57,40 @@ def start(
         str | None, typer.Option(help="debug (a line for each request), info, warning or error. [info]")
     ] = None,
     log_format: Annotated[str | None, typer.Option(help="text, or json: an object a line. [text]")] = None,
+    redis_image: Annotated[
+        str | None, typer.Option(envvar="CLIPPER_REDIS_IMAGE", help="In Docker: image of its Redis. [redis:7]")
+    ] = None,
+    prometheus_image: Annotated[
+        str | None,
+        typer.Option(
+            envvar="CLIPPER_PROMETHEUS_IMAGE",
+            help="In Docker: image of its Prometheus; '' for none. [prom/prometheus]",
+        ),
+    ] = None,
 ) -> None:
-    """Start a cluster on this machine, or take up one that was stopped or has died. It runs until `clipper stop`.
+    """Start a cluster, or take up one that was stopped or has died. It runs until `clipper stop`.
 
-    What is not given is as it was when it was last started; the first time, as in square brackets.
+    What is not given is as it was when it was last started; the first time, as in square brackets. In Docker, each
+    query frontend has a port of its own, and a port that is taken is replaced by a free one.
     """
-    folder = terminal.folder
-    if lifecycle.control(folder).running():
+    ports = {"query": query_port, "management": management_port, "rpc": rpc_port}
+    options: dict[str, Any] = {f"clipper_{each}_port": port for each, port in ports.items() if port is not None}
+    options |= {} if log_level is None else {"log_level": log_level}
+    options |= {} if log_format is None else {"log_format": log_format}
+    if terminal.kind is Kind.DOCKER:
+        options |= {} if redis_image is None else {"redis_image": redis_image}
+        options |= {} if prometheus_image is None else {"prometheus_image": prometheus_image or None}
+    connection = ClipperConnection(terminal.manager(**options))
+    try:
+        connection.start_clipper(
+            cache_size=defaults.CACHE_SIZE if cache_size is None else cache_size,
+            num_frontend_replicas=defaults.FRONTENDS if frontends is None else frontends,
+        )
+    except ClusterExistsException:
         raise ClipperException(
             f"Cluster {terminal.cluster} runs already: {terminal.command('status')} shows it, "
             f"{terminal.command('stop')} stops it"
-        )
-    before = folder.read() or FIRST_START
-    ports = _ports(before, query_port, management_port, rpc_port)
-    log = {"log_level": log_level or before.log_level, "log_format": log_format or before.log_format}
-    manager = terminal.manager(ports["query"], ports["management"], ports["rpc"], before.host, **log)
-    connection = ClipperConnection(manager)
-    connection.start_clipper(
-        cache_size=_given(cache_size, before.cache_size),
-        qf_http_timeout_request=before.request_timeout,
-        qf_http_timeout_content=before.content_timeout,
-        num_frontend_replicas=_given(frontends, before.frontends),
-    )
+        ) from None
     query, management = connection.cm.get_query_addr(), connection.cm.get_admin_addr()
     connection.close()
     terminal.show(
@@ -109,10 +120,11 @@ def stop(
     now: Annotated[bool, typer.Option("--now", help="Don't wait for queries under way.")] = False,
 ) -> None:
     """Stop a cluster and all its models. That there is none is fine."""
-    if terminal.folder.path.exists():
-        ClipperConnection(terminal.manager()).stop_all(graceful=not now, keep_state=keep_state)
+    manager = terminal.manager()
+    if manager.exists():
+        ClipperConnection(manager).stop_all(graceful=not now, keep_state=keep_state)
     else:
-        terminal.note(f"There is no cluster {terminal.cluster} in {terminal.manager().home} to stop")
+        terminal.note(f"There is no cluster {terminal.cluster} to stop ({manager.place})")
     terminal.show({"cluster": terminal.cluster, "running": False})
 
 
@@ -121,7 +133,7 @@ def collect_garbage(terminal: Terminal) -> None:
 
     Those made or used within the last hour stay, as a deploy may be about to use them.
     """
-    removed = garbage.remove_unused(terminal.manager().home)
+    removed = garbage.remove_unused(terminal.local_manager("gc").home)
     freed = sum(each.size for each in removed)
     text = "Nothing to remove (what was used within the hour stays)"
     if removed:
@@ -145,7 +157,7 @@ def status(terminal: Terminal) -> None:
         raise refusal
 
 
-def _observe(terminal: Terminal, manager: LocalContainerManager) -> tuple[dict[str, Any], ClipperException | None]:
+def _observe(terminal: Terminal, manager: ContainerManager) -> tuple[dict[str, Any], ClipperException | None]:
     state: dict[str, Any] = {
         "cluster": terminal.cluster,
         "running": True,
@@ -176,11 +188,9 @@ def logs(
 ) -> None:
     """Show the logs of a cluster's programs, running or not. With --output json, one JSON object a line."""
     manager = terminal.manager()
-    programs = [program] if program else manager.programs()
-    if not programs:
-        raise ClipperException(f"Cluster {terminal.cluster} has no logs: start it with `clipper start`")
-    paths = {each: manager.log_path(each) for each in programs}
-    shown = follow(paths, lines) if follow_ else last_lines(paths, lines)
+    if not manager.programs():
+        raise ClipperException(f"Cluster {terminal.cluster} has no logs: start it with {terminal.command('start')}")
+    shown = manager.log_lines(program, lines, follow_)
     try:
         for name, line in shown:
             terminal.show({"program": name, "line": line}, line if program else f"{name} | {line}")
@@ -198,8 +208,9 @@ def examine(
 
     The ports are those that `clipper start` would take.
     """
+    manager = terminal.local_manager("doctor")
     before = terminal.folder.read() or FIRST_START
-    findings = doctor.examine(terminal.manager(), _ports(before, query_port, management_port, rpc_port))
+    findings = doctor.examine(manager, _ports(before, query_port, management_port, rpc_port))
     rows = [("ok" if each.ok else "PROBLEM", each.subject, each.finding) for each in findings]
     terminal.show([dataclasses.asdict(each) for each in findings], table(["", "CHECK", "FINDING"], rows))
     problems = [f"{each.subject}: {each.advice}" for each in findings if not each.ok]
@@ -213,6 +224,7 @@ def _say(text: str) -> None:
 
 def quickstart_(terminal: Terminal) -> None:
     """Run the quickstart of the README for real: start, register, deploy, link, query, inspect, stop."""
+    terminal.local_manager("quickstart")
     answer = quickstart.run(terminal.home, say=terminal.note if terminal.is_json else _say)
     terminal.show(answer)
     if (answer.get("output"), answer.get("default")) != (quickstart.EXPECTED, False):

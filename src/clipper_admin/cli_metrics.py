@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from clipper_admin.cli_terminal import Terminal, add_command
+from clipper_admin.cli_terminal import Kind, Terminal, add_command
+from clipper_admin.managers import docker_parts
 from clipper_admin.prometheus import DEFAULT_INTERVAL, grafana_dashboard, prometheus_config
 
 
@@ -22,8 +23,14 @@ def prometheus(
     terminal: Terminal,
     interval: Annotated[float, typer.Option(help="Seconds between two scrapes.")] = DEFAULT_INTERVAL,
 ) -> None:
-    """Print a configuration of Prometheus for a running cluster: it follows deploys and scaling by itself."""
-    config = prometheus_config(terminal.running().get_admin_addr(), interval_seconds=interval)
+    """Print a configuration of Prometheus for a running cluster: it follows deploys and scaling by itself.
+
+    In Docker it is for a Prometheus on the cluster's network; the cluster has one of its own there.
+    """
+    address = terminal.running().get_admin_addr()
+    if terminal.kind is Kind.DOCKER:
+        address = f"{docker_parts.management_alias(terminal.cluster)}:{docker_parts.INNER_MANAGEMENT}"
+    config = prometheus_config(address, interval_seconds=interval)
     terminal.show({"config": config}, config.rstrip("\n"))
 
 

@@ -24,14 +24,20 @@ from rich.text import Text
 
 from clipper_admin.connection import ClipperConnection
 from clipper_admin.exceptions import ClipperException
+from clipper_admin.managers.base import ContainerManager
 from clipper_admin.managers.folders import ClusterFolder
-from clipper_admin.managers.local import LocalContainerManager, running_clusters
+from clipper_admin.managers.local import LocalContainerManager
 
 FAILED: Final = 1
 TERMINATED: Final = 128 + signal.SIGTERM
 DEFAULT_CLUSTER: Final = "default-cluster"
 _EVERYWHERE: Final = "Options of every command"
 _LOGGER: Final = logging.getLogger("clipper_admin")
+
+
+class Kind(enum.StrEnum):
+    LOCAL = "local"
+    DOCKER = "docker"
 
 
 class Output(enum.StrEnum):
@@ -44,6 +50,7 @@ class Terminal:
     """Where a command finds its cluster and leaves its results."""
 
     cluster: str
+    kind: Kind
     home: Path | None
     output: Output
 
@@ -51,36 +58,44 @@ class Terminal:
     def is_json(self) -> bool:
         return self.output is Output.JSON
 
-    def manager(
-        self,
-        query_port: int = 1337,
-        management_port: int = 1338,
-        rpc_port: int = 7000,
-        host: str = "127.0.0.1",
-        **options: Any,
-    ) -> LocalContainerManager:
-        return LocalContainerManager(self.cluster, query_port, management_port, rpc_port, self.home, host, **options)
+    def manager(self, **options: Any) -> ContainerManager:
+        """The cluster's; ``options`` are what its kind of manager takes."""
+        if self.kind is Kind.LOCAL:
+            return self.local_manager(**options)
+        from clipper_admin.managers.docker import DockerContainerManager  # only who uses Docker loads it
+
+        return DockerContainerManager(self.cluster, **options)
+
+    def local_manager(self, command: str = "", **options: Any) -> LocalContainerManager:
+        """As ``manager``, for a ``command`` about processes of this machine; raises ClipperException in Docker."""
+        if self.kind is not Kind.LOCAL:
+            raise ClipperException(
+                f"`clipper {command}` is about clusters of processes on this machine, and the manager is "
+                f"{self.kind.value}: give --manager local, or leave CLIPPER_MANAGER out"
+            )
+        return LocalContainerManager(self.cluster, home=self.home, **options)
 
     @property
     def folder(self) -> ClusterFolder:
         """What the cluster keeps on disk, if there is one."""
-        return ClusterFolder(self.manager().home / "clusters" / self.cluster)
+        return ClusterFolder(self.local_manager().home / "clusters" / self.cluster)
 
     def command(self, name: str) -> str:
         """How to call a command for this cluster."""
         options = [] if self.cluster == DEFAULT_CLUSTER else ["--cluster", self.cluster]
+        options += [] if self.kind is Kind.LOCAL else ["--manager", self.kind.value]
         options += [] if self.home is None else ["--home", str(self.home)]
         return f"`{shlex.join(['clipper', name, *options])}`"
 
-    def running(self) -> LocalContainerManager:
+    def running(self) -> ContainerManager:
         """The manager of the cluster, which runs."""
         manager = self.manager()
         try:
             manager.connect()
         except ClipperException as error:
-            others = ", ".join(running_clusters(manager.home)) or "none"
+            others = ", ".join(manager.running_clusters()) or "none"
             raise ClipperException(
-                f"Cluster {self.cluster} is not running (home: {manager.home}; clusters running there: {others}): "
+                f"Cluster {self.cluster} is not running ({manager.place}; clusters running there: {others}): "
                 f"{self.command('start')} starts it"
             ) from error
         return manager
@@ -150,6 +165,15 @@ def _terminal(
     cluster: Annotated[
         str, typer.Option(envvar="CLIPPER_CLUSTER", help="Name of the cluster.", rich_help_panel=_EVERYWHERE)
     ] = DEFAULT_CLUSTER,
+    kind: Annotated[
+        Kind,
+        typer.Option(
+            "--manager",
+            envvar="CLIPPER_MANAGER",
+            help="What runs the cluster: processes on this machine, or a Docker engine.",
+            rich_help_panel=_EVERYWHERE,
+        ),
+    ] = Kind.LOCAL,
     home: Annotated[
         Path | None,
         typer.Option(envvar="CLIPPER_HOME", help="Folder of all clusters [~/.clipper].", rich_help_panel=_EVERYWHERE),
@@ -158,7 +182,7 @@ def _terminal(
         Output, typer.Option("--output", "-o", help="For people, or for programs.", rich_help_panel=_EVERYWHERE)
     ] = Output.TEXT,
 ) -> Terminal:
-    return Terminal(cluster, home, output)
+    return Terminal(cluster, kind, home, output)
 
 
 def _run(step: Callable[[], None]) -> None:

@@ -21,3 +21,13 @@ class UnconnectedException(ClipperException):
             "or ClipperConnnection.start_clipper to create a new one"
         )
         super().__init__(self.message)
+
+
+class ClusterExistsException(ClipperException):
+    """A cluster that is to be started runs already."""
+
+    def __init__(self, cluster: str) -> None:
+        super().__init__(
+            f"Cluster {cluster} cannot be started because it already exists. "
+            "Please use ClipperConnection.connect() to connect to it."
+        )

@@ -3,6 +3,7 @@ import json
 import pytest
 from typer.testing import CliRunner
 
+from clipper_admin import log_lines as log_lines_of
 from clipper_admin.cli import app
 from clipper_admin.connection import ClipperConnection
 from clipper_admin.managers.supervisor import Process
@@ -44,7 +45,15 @@ def clipper(manager, monkeypatch, tmp_path):
     (tmp_path / "clusters" / "default-cluster").mkdir(parents=True)
     manager.process_table = lambda: [Process("query-frontend-0", "RUNNING", 7, 1, 60)]
     manager.programs = lambda: ["management-frontend", "query-frontend-0"]
-    manager.log_path = lambda program: tmp_path / f"{program}.log"
+    manager.exists = (tmp_path / "clusters" / "default-cluster").exists
+    manager.running_clusters = list
+    manager.place = f"home: {tmp_path}"
+
+    def log_lines(program, count, follow):
+        paths = {each: tmp_path / f"{each}.log" for each in ([program] if program else manager.programs())}
+        return (log_lines_of.follow if follow else log_lines_of.last_lines)(paths, count)
+
+    manager.log_lines = log_lines
 
     def run(*args, exit_code=0, input=None):  # noqa: A002
         result = CliRunner().invoke(app, args, input=input, catch_exceptions=False)

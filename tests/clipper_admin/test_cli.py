@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from clipper_admin.defaults import Default
+from clipper_admin.exceptions import ClusterExistsException
 from clipper_admin.managers.folders import Cluster, ClusterFolder
 from clipper_admin.version import __version__
 
@@ -45,33 +47,55 @@ def test_start(answered, manager, server):
 
 
 def test_a_cluster_that_runs_is_not_started(clipper, manager, monkeypatch):
-    monkeypatch.setattr("clipper_admin.managers.supervisor.Supervisor.running", lambda self: True)
+    def refuse(*_):
+        raise ClusterExistsException("second")
+
+    monkeypatch.setattr(manager, "start_clipper", refuse)
     stderr = clipper("start", "--cluster", "second", exit_code=1).stderr
     assert stderr.startswith("Error: Cluster second runs already: `clipper status --cluster second` shows it, ")
-    assert manager.calls == []
 
 
 @pytest.fixture
 def made(clipper, manager, monkeypatch):
     """The arguments of every manager that the commands make; all are ``manager``."""
     made = []
-    monkeypatch.setattr(
-        "clipper_admin.cli_terminal.LocalContainerManager", lambda *args, **_: (made.append(args), manager)[1]
-    )
+    for kind in ("cli_terminal.LocalContainerManager", "managers.docker.DockerContainerManager"):
+        monkeypatch.setattr(
+            f"clipper_admin.{kind}", lambda *args, kind=kind, **options: (made.append((args, options)), manager)[1]
+        )
     return made
 
 
-def test_what_is_not_given_is_as_before(clipper, made, manager, tmp_path):
+def test_what_is_not_given_is_left_to_the_manager(clipper, made, manager):
     clipper("start")
-    assert made[-1] == ("default-cluster", 1337, 1338, 7000, None, "127.0.0.1")
-    assert manager.calls[-1][-1] == 1
-    folder = ClusterFolder(tmp_path / "clusters" / "default-cluster")
-    folder.write(Cluster("127.0.0.9", 14337, 14338, 17000, 2, "", cache_size=99, request_timeout=3.0))
-    clipper("start", "--management-port", "0")
-    assert made[-1] == ("default-cluster", 14337, 0, 17000, None, "127.0.0.9")
-    assert manager.calls[-1][4:] == (99, 1, 3.0, 300.0, 2)
-    clipper("start", "--frontends", "1", "--cache-size", "0")
-    assert manager.calls[-1][4:] == (0, 1, 3.0, 300.0, 1)
+    assert made[-1] == (("default-cluster",), {"home": None})
+    assert all(isinstance(each, Default) for each in (manager.calls[-1][4], *manager.calls[-1][6:]))
+    clipper("start", "--management-port", "0", "--frontends", "1", "--cache-size", "0")
+    assert made[-1][1] == {"home": None, "clipper_management_port": 0}
+    assert (manager.calls[-1][4], manager.calls[-1][-1]) == (0, 1)
+    assert not isinstance(manager.calls[-1][-1], Default)
+
+
+def test_a_cluster_in_docker(clipper, made, manager, monkeypatch):
+    monkeypatch.setenv("CLIPPER_REDIS_IMAGE", "our/redis")
+    clipper("start", "--manager", "docker", "--prometheus-image", "", "--query-port", "80", "--cluster", "two")
+    assert made[-1] == (
+        ("two",),
+        {"clipper_query_port": 80, "redis_image": "our/redis", "prometheus_image": None},
+    )
+    monkeypatch.setenv("CLIPPER_MANAGER", "docker")
+    clipper("apps")
+    assert made[-1] == (("default-cluster",), {})
+    assert '"http://management-frontend.two:1338/admin/' in clipper("prometheus", "--cluster", "two").stdout
+    manager.fails["connect"] = "no engine"
+    said = clipper("apps", "--cluster", "two", exit_code=1).stderr
+    assert "`clipper start --cluster two --manager docker` starts it" in said
+
+
+@pytest.mark.parametrize("name", ["doctor", "gc", "quickstart"])
+def test_what_is_about_this_machine_alone_says_so(clipper, name):
+    said = clipper(name, "--manager", "docker", exit_code=1).stderr
+    assert said.startswith(f"Error: `clipper {name}` is about clusters of processes on this machine")
 
 
 def test_stop(clipper, manager):
@@ -81,7 +105,7 @@ def test_stop(clipper, manager):
 
 def test_stopping_what_is_not_there_says_only_that(clipper, answered, manager, tmp_path):
     (tmp_path / "clusters" / "default-cluster").rmdir()
-    assert clipper("stop").stderr == f"There is no cluster default-cluster in {tmp_path} to stop\n"
+    assert clipper("stop").stderr == f"There is no cluster default-cluster to stop (home: {tmp_path})\n"
     assert answered("stop") == {"cluster": "default-cluster", "running": False}
     assert manager.calls == []
 
@@ -372,7 +396,7 @@ def test_a_reader_that_has_seen_enough_is_no_failure(tmp_path):
     command = [sys.executable, "-m", "clipper_admin.cli", "stop", "-o", "json", "--home", str(tmp_path)]
     done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, timeout=60)
     os.close(writing)
-    assert (done.returncode, done.stderr) == (0, f"There is no cluster default-cluster in {tmp_path} to stop\n")
+    assert (done.returncode, done.stderr) == (0, f"There is no cluster default-cluster to stop (home: {tmp_path})\n")
 
 
 def test_a_bug_is_not_hidden(clipper, monkeypatch):

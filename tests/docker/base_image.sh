@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# base_image.sh [base|redis|prometheus]...: makes the images that the tests start from, as no registry is needed for
-# them: clipper-test-base:bookworm with debootstrap, and clipper-test-redis and clipper-test-prometheus on top of it.
+# base_image.sh [base|redis|prometheus|fluentd]...: makes the images that the tests start from, as no registry is
+# needed for them: clipper-test-base:bookworm with debootstrap, and clipper-test-redis, clipper-test-prometheus and
+# clipper-test-fluentd on top of it.
 # What is there in the same recipe is not made again. Needs root for debootstrap, and an engine that runs.
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -80,9 +81,9 @@ mkdir -p "$CACHE"
 for each in "${@:-base}"; do
     case $each in
         base) make_base ;;
-        redis | prometheus) make_service "$each" ;;
+        redis | prometheus | fluentd) make_service "$each" ;;
         *)
-            echo "usage: $0 [base|redis|prometheus]..." >&2
+            echo "usage: $0 [base|redis|prometheus|fluentd]..." >&2
             exit 2
             ;;
     esac

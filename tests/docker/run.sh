@@ -22,6 +22,7 @@ install_missing() {
     command -v docker-compose >/dev/null || packages+=(docker-compose)
     command -v debootstrap >/dev/null || packages+=(debootstrap)
     command -v redis-server >/dev/null || packages+=(redis-server)
+    command -v docker-registry >/dev/null || packages+=(docker-registry)
     command -v prometheus >/dev/null || packages+=(prometheus)
     if [ ${#packages[@]} -eq 0 ]; then
         return
@@ -40,8 +41,8 @@ if ! "$BIN/python" -m tests.docker.engine status >/dev/null; then
     "$BIN/python" -m tests.docker.engine start || give_up "No Docker engine can be started here: see above"
     trap '"$BIN/python" -m tests.docker.engine stop' EXIT
 fi
-tests/docker/base_image.sh base redis prometheus
+tests/docker/base_image.sh base redis prometheus fluentd
 # CLIPPER_REGISTRY: what the names of the images begin with, here and in the tests.
 "$BIN/python" docker/build.py --base-image clipper-test-base:bookworm --registry "${CLIPPER_REGISTRY:-clipper}" \
     --frameworks "closure sklearn"
-"$BIN/pytest" -q -m docker --timeout 300 tests/docker tests/integration
+"$BIN/pytest" -q -m docker --timeout 300 tests/docker tests/docs tests/integration tests/managers

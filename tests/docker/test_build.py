@@ -8,8 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from clipper_admin.managers.docker_build import base_name
+
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "docker" / "build.py"
+FRAMEWORKS = sorted(
+    each.stem for each in (ROOT / "src/clipper/container/frameworks").glob("*.py") if each.stem != "__init__"
+)
 
 
 @pytest.fixture(scope="module")
@@ -45,3 +50,11 @@ def test_extras_that_are_no_frameworks_have_no_image(build, extras):
     for name in ("test", "bench", "frameworks", "examples"):
         with pytest.raises(build.BuildError):
             build._frameworks(name, extras)
+
+
+@pytest.mark.parametrize("module", FRAMEWORKS)
+def test_images_are_looked_for_under_the_names_that_they_are_made_with(build, extras, module):
+    made = build.ALIASES.get(module, module)
+    assert made in extras
+    stem = build.STEMS.get(made, made + "{}-container").format("311")
+    assert base_name(module, "3.11").partition("/")[2].partition(":")[0] == stem

@@ -6,26 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from clipper_admin import ClipperConnection, ClipperException, DockerContainerManager
+from clipper_admin import ClipperConnection, ClipperException
 from clipper_admin.deployers.python import deploy_python_closure
 from clipper_admin.managers.docker_parts import CLUSTER, MODEL, QUERY_FRONTEND, REDIS_PORT
 from tests.clipper_admin.managers.polling import eventually
+from tests.docker.clusters import adding, ids, manager, serve
 from tests.docker.containers import docker
 from tests.integration.rest import ask, post, send
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(300)]
-IMAGES = {"redis_image": "clipper-test-redis", "prometheus_image": "clipper-test-prometheus"}
-
-
-def manager(name, **options):
-    ports = ("query", "management", "rpc")
-    anywhere = {f"clipper_{each}_port": 0 for each in ports} | {"redis_port": 0, "prometheus_port": 0}
-    return DockerContainerManager(name, **anywhere, **{**IMAGES, "docker_network": "clipper_test"} | options)
-
-
-def ids(cluster, *labels, running=False):
-    filters = [f"--filter=label={each}" for each in (f"{CLUSTER}={cluster}", *labels)]
-    return docker("ps", "--quiet", "--no-trunc", *([] if running else ["--all"]), *filters).split()
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -46,24 +35,12 @@ def clipper():
         assert ids("one") == []
 
 
-def serve(clipper, name, function, replicas=1, policy="single"):
-    clipper.register_application(name, "doubles", "-1", 5_000_000, selection_policy=policy)
-    deploy_python_closure(clipper, name, 1, "doubles", function, num_replicas=replicas)
-    clipper.link_model_to_app(name, name)
-    for address in clipper.cm.get_query_addrs():
-        eventually(lambda address=address: not ask(address, name, [1.0])["default"])
-
-
 def apps_of(clipper):
     """None while the store can't be asked."""
     try:
         return clipper.get_all_apps()
     except ClipperException:
         return None
-
-
-def adding(number):
-    return lambda inputs: [sum(each) + number for each in inputs]
 
 
 def test_a_model_is_deployed_scaled_and_stopped(clipper):

@@ -5,14 +5,10 @@ from __future__ import annotations
 import os
 import platform
 import re
-import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final
 
 from clipper_admin.exceptions import ClipperException
-
-SEARCH_SECONDS: Final = 30.0
 
 
 def packages(pkgs_to_install: Sequence[str] | None, requirements: str | os.PathLike[str] | None) -> list[str] | None:
@@ -46,14 +42,18 @@ def _read(file: Path) -> list[str]:
     return found
 
 
-def base_image(given: str, python_version: str | None) -> str:
-    """The interpreter of a version, as a path; what was ``given`` if none is wanted, or it is that of this session.
+def base_image(
+    given: str, python_version: str | None, find: Callable[[str], tuple[str, list[str]]]
+) -> tuple[str, list[str]]:
+    """What a model is built on for a version of Python, and packages that has to be given.
+
+    What was ``given`` if no version is wanted, or it is that of this session; else what ``find`` finds.
 
     Raises:
-        ClipperException: none is found on this machine, or both are given.
+        ClipperException: none is found, or both are given.
     """
     if python_version is None:
-        return given
+        return given, []
     if not isinstance(python_version, str):
         raise ClipperException(f"python_version must be text, such as '3.12', not {python_version!r}")
     if given != "default":
@@ -61,22 +61,6 @@ def base_image(given: str, python_version: str | None) -> str:
     if not re.fullmatch(r"\d+\.\d+(\.\d+)?", python_version):
         raise ClipperException(f"python_version must be like '3.12' or '3.12.4', not {python_version!r}")
     ours = platform.python_version()
-    return given if ours == python_version or ours.startswith(python_version + ".") else _find(python_version)
-
-
-def _find(version: str) -> str:
-    import uv  # here, to keep `import clipper_admin` light
-
-    command = [uv.find_uv_bin(), "python", "find", "--no-python-downloads", "--no-project", "--system", version]
-    try:
-        done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=SEARCH_SECONDS
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise ClipperException(f"Python {version} could not be looked for: {error}") from error
-    if done.returncode:
-        raise ClipperException(
-            f"There is no Python {version} on this machine: install it (`uv python install {version}`), or leave "
-            f"python_version out to use this session's. uv says: {done.stderr.strip()}"
-        )
-    return done.stdout.strip()
+    if ours == python_version or ours.startswith(python_version + "."):
+        return given, []
+    return find(python_version)

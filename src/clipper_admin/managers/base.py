@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
+
+from clipper_admin.managers.supervisor import Process
 
 
 class ContainerManager(Protocol):
@@ -14,6 +16,8 @@ class ContainerManager(Protocol):
     """
 
     cluster_identifier: str
+    place: str
+    """Where the cluster is, for people: a folder, or Docker."""
 
     def start_clipper(
         self,
@@ -38,6 +42,14 @@ class ContainerManager(Protocol):
 
         A session that holds it and is killed lets go of it. One that waits for it gives up in time and says why.
         """
+        ...
+
+    def check_gpus(self, gpus: Sequence[str]) -> None:
+        """Raises if it can be told now that replicas will not be given these devices."""
+        ...
+
+    def find_python(self, version: str, framework: str) -> tuple[str, list[str]]:
+        """The ``base_image`` with this Python for models of a framework, and packages that it has to be given."""
         ...
 
     def build_image(
@@ -71,6 +83,26 @@ class ContainerManager(Protocol):
 
         Managers that can't do so while the cluster runs say how else it is done.
         """
+        ...
+
+    def exists(self) -> bool:
+        """Whether anything of the cluster is there, running or not."""
+        ...
+
+    def running_clusters(self) -> list[str]:
+        """The names of the clusters that run where this one would, in order."""
+        ...
+
+    def process_table(self) -> list[Process]:
+        """Every program of the cluster with its state, pid and uptime."""
+        ...
+
+    def programs(self) -> list[str]:
+        """The names of the programs, servers and replicas, that are to run."""
+        ...
+
+    def log_lines(self, program: str | None, count: int, follow: bool) -> Iterator[tuple[str, str]]:
+        """The last ``count`` lines of a program, or of all, as (program, line); then, to ``follow``, all new ones."""
         ...
 
     def get_logs(self, logging_dir: str) -> list[str]:

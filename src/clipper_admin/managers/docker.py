@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -12,20 +12,20 @@ from clipper_admin import defaults
 from clipper_admin.exceptions import ClipperException
 from clipper_admin.limits import seconds, tcp_port, whole_number
 from clipper_admin.log import ClusterLogger
-from clipper_admin.managers import docker_build, environments
-from clipper_admin.managers.docker_cluster import DockerCluster, Wishes, as_started, start, stop
-from clipper_admin.managers.docker_engine import Engine, tail
+from clipper_admin.managers import docker_build, docker_logs, environments
+from clipper_admin.managers.docker_cluster import DockerCluster, as_started, running_clusters, stop
+from clipper_admin.managers.docker_engine import Engine
 from clipper_admin.managers.docker_frontends import FrontendScaling
 from clipper_admin.managers.docker_parts import CLUSTER, MODEL
 from clipper_admin.managers.docker_replicas import Scaling
+from clipper_admin.managers.docker_start import Wanted, Wishes, start
 from clipper_admin.managers.folders import default_home, locked, valid_name
 from clipper_admin.managers.images import image_tag
 from clipper_admin.managers.replicas import DEPLOY_PATIENCE
+from clipper_admin.managers.settings import check_build, log_settings, not_connected, server_ports, server_settings
+from clipper_admin.managers.supervisor import Process
 from clipper_admin.names import check_model
 from clipper_admin.version import __registry__, __version__
-
-LOOPBACK = ("localhost", "127.0.0.1")
-LOG_LINES = 100_000
 
 
 class DockerContainerManager:
@@ -50,6 +50,8 @@ class DockerContainerManager:
         prometheus_image: None for no Prometheus.
         fluentd_image: for ``use_centralized_log``.
         deploy_timeout: seconds a deploy waits for replicas to be ready.
+        log_level: ``debug`` (a line for each request and batch), ``info``, ``warning`` or ``error``.
+        log_format: ``text``, or ``json``: an object a line.
     """
 
     def __init__(
@@ -71,19 +73,19 @@ class DockerContainerManager:
         prometheus_image: str | None = "prom/prometheus",
         fluentd_image: str = "fluent/fluentd:edge",
         deploy_timeout: float = 300.0,
+        log_level: str = defaults.LOG_LEVEL,
+        log_format: str = defaults.LOG_FORMAT,
     ) -> None:
         self.cluster_identifier = valid_name("cluster name", cluster_name)
         if docker_network == "host":
             raise ClipperException("DockerContainerManager does not support running Clipper on the network 'host'")
+        self.place = "in Docker"
         self.logger = ClusterLogger(logging.getLogger(__name__), cluster_name)
         self.deploy_timeout = seconds("deploy_timeout", deploy_timeout)
-        self._address = docker_ip_address
-        bind = "127.0.0.1" if docker_ip_address in LOOPBACK else "0.0.0.0"
-        self._engine = Engine(cluster_name, docker_network, bind, extra_container_kwargs or {})
+        self._engine = Engine(cluster_name, docker_ip_address, docker_network, extra_container_kwargs or {})
         self._wishes = Wishes(
-            query_port=tcp_port("clipper_query_port", clipper_query_port),
-            management_port=tcp_port("clipper_management_port", clipper_management_port),
-            rpc_port=tcp_port("clipper_rpc_port", clipper_rpc_port),
+            *server_ports(clipper_query_port, clipper_management_port, clipper_rpc_port),
+            **log_settings(log_level, log_format),
             redis_ip=redis_ip,
             redis_port=tcp_port("redis_port", redis_port),
             prometheus_port=tcp_port("prometheus_port", prometheus_port),
@@ -107,33 +109,37 @@ class DockerContainerManager:
     ) -> None:
         """Starts the cluster; what ``stop_all(keep_state=True)``, a crash or an interrupted start has left is used.
 
-        Query frontends serve Prometheus themselves: ``frontend_exporter_image`` has no use, nor has
-        ``qf_http_thread_pool_size``.
+        So are its settings, where no others are given. Query frontends serve Prometheus themselves:
+        ``frontend_exporter_image`` has no use, nor has ``qf_http_thread_pool_size``.
         """
-        frontends = whole_number("num_frontend_replicas", num_frontend_replicas, least=1)
+        settings = server_settings(
+            cache_size, qf_http_timeout_request, qf_http_timeout_content, num_frontend_replicas
+        )
+        wanted = Wanted(query_frontend_image, mgmt_frontend_image, settings, self._wishes)
         with self._alone():
-            self._cluster = start(
-                self._engine,
-                self.cluster_identifier,
-                self._wishes,
-                (query_frontend_image, mgmt_frontend_image),
-                whole_number("cache_size", cache_size),
-                seconds("qf_http_timeout_request", qf_http_timeout_request),
-                seconds("qf_http_timeout_content", qf_http_timeout_content),
-                frontends,
-                self._address,
-                self.logger,
-            )
+            self._cluster = start(self._engine, wanted, self.logger)
 
     def connect(self) -> None:
         """Finds the running cluster of this name, whatever its ports."""
-        self._cluster = as_started(self._engine, self.cluster_identifier, self._address)
+        self._cluster = as_started(self._engine)
 
     def deploying(self, name: str, version: str) -> AbstractContextManager[None]:
         """Keeps other sessions of this machine from building or deploying this version meanwhile."""
         check_model(name, version)
         busy = f"Model {name}:{version} is being deployed by another session of cluster {{}}: wait until that is done"
         return self._locked(f"{name}_{version}.deploying", busy)
+
+    def check_gpus(self, gpus: Sequence[str]) -> None:
+        """Only the start of a replica tells which devices the engine can give."""
+
+    def find_python(self, version: str, framework: str) -> tuple[str, list[str]]:
+        """The framework's image for this Python, as ``make images`` names it; nothing is to be added to it."""
+        if version.count(".") != 1:
+            raise ClipperException(
+                f"python_version={version!r}, but images are made for Pythons of two numbers: "
+                f"give {version.rpartition('.')[0]!r}, or name a base_image"
+            )
+        return docker_build.base_name(framework, version), []
 
     def build_image(
         self,
@@ -149,17 +155,8 @@ class DockerContainerManager:
         ``base_image``: ``default`` is that of the model's framework, of ``CLIPPER_REGISTRY``. ``pkgs_to_install`` are
         installed into it by pip.
         """
-        check_model(name, version)
+        check_build(name, version, model_data_path, self.get_num_replicas(name, version))
         self.logger.info("Building model Docker image with model data from %s", model_data_path)
-        if not Path(model_data_path).is_dir():
-            raise ClipperException(
-                f"{model_data_path} is not a directory: pass the one that holds the model's files."
-            )
-        if count := self.get_num_replicas(name, version):
-            raise ClipperException(
-                f"Model {name}:{version} has {count} replicas that run from its image: build it as another version, "
-                "or stop that one first."
-            )
         tag = image_tag(self.cluster_identifier, name, version, container_registry)
         labels = {CLUSTER: self.cluster_identifier, MODEL: f"{name}_{version}"}
         packages = environments.checked(pkgs_to_install or ())
@@ -187,27 +184,29 @@ class DockerContainerManager:
     def set_num_frontend_replicas(self, num_frontend_replicas: int) -> None:
         """Adds query frontends and waits until every replica is connected to them, or drains the youngest."""
         count = whole_number("num_frontend_replicas", num_frontend_replicas, least=1)
-        admin_address = self._connected().admin_address
+        cluster = self._connected()
         with self._alone():
-            FrontendScaling(
-                self._engine, self.cluster_identifier, admin_address, self._address, self.logger
-            ).set_count(count)
+            FrontendScaling(self._engine, cluster.admin_address, self.logger).set_count(count)
             self._look_again()
 
     def get_logs(self, logging_dir: str) -> list[str]:
         """Writes the log of every container to ``image_<id>:container_<id>.log``, as the original; the paths."""
-        target = Path(logging_dir).expanduser().absolute()
-        written = []
-        try:
-            target.mkdir(parents=True, exist_ok=True)
-            for each in self._engine.containers():
-                image = each.attrs["Image"].partition(":")[2][:10]
-                file = target / f"image_{image}:container_{each.short_id}.log"
-                file.write_text(tail(each, LOG_LINES) + "\n", encoding="utf-8")
-                written.append(str(file))
-        except OSError as error:
-            raise ClipperException(f"Cannot copy the logs to {target}: {error}") from error
-        return written
+        return docker_logs.write_all(self._engine, Path(logging_dir).expanduser().absolute())
+
+    def process_table(self) -> list[Process]:
+        """Every container, under its program's name, with its state, and its pid on the engine's machine."""
+        return docker_logs.processes(self._engine)
+
+    def programs(self) -> list[str]:
+        """The names of the containers' programs, stopped ones as well, as the local manager calls them."""
+        return sorted(each.program for each in self.process_table())
+
+    def log_lines(self, program: str | None, count: int, follow: bool) -> Iterator[tuple[str, str]]:
+        """The last ``count`` lines of a program's log, or of all, as (program, line); then, to follow, all new ones.
+
+        ``program`` may be a container's name. What has stopped has its log still.
+        """
+        return docker_logs.lines(self._engine, program, count, follow)
 
     def stop_models(self, models: Mapping[str, Sequence[str]]) -> None:
         """Drains and stops every replica of the given versions, and removes their images; passes over the unknown."""
@@ -217,15 +216,12 @@ class DockerContainerManager:
         ]
         self._engine.remove(doomed, graceful=True)
         for name, version in versions:
-            docker_build.remove_images(self._engine, self.cluster_identifier, name, version)
+            docker_build.remove_images(self._engine, f"{name}_{version}")
 
     def stop_all_model_containers(self) -> None:
-        """``stop_models`` for every version that has replicas."""
-        models: dict[str, set[str]] = {}
-        for each in self._engine.containers({MODEL: None}):
-            name, _, version = each.labels[MODEL].partition("_")
-            models.setdefault(name, set()).add(version)
-        self.stop_models({name: sorted(versions) for name, versions in models.items()})
+        """``stop_models`` for every version that has an image or replicas."""
+        self._engine.remove(self._engine.containers({MODEL: None}), graceful=True)
+        docker_build.remove_images(self._engine)
 
     def stop_all(self, graceful: bool = True, keep_state: bool = False) -> None:
         """Stops every container of the cluster, and removes it, the volume, and the network if nobody else is on it.
@@ -236,7 +232,15 @@ class DockerContainerManager:
         """
         self._cluster = None
         with self._alone():
-            stop(self._engine, self.cluster_identifier, graceful, keep_state)
+            stop(self._engine, graceful, keep_state, self.logger)
+
+    def exists(self) -> bool:
+        """Whether anything of the cluster is there, running or not."""
+        return bool(self._engine.containers() or self._engine.images() or self._engine.volumes())
+
+    def running_clusters(self) -> list[str]:
+        """The names of the clusters that run on the engine, in order."""
+        return running_clusters(self._engine)
 
     def get_admin_addr(self) -> str:
         return self._connected().admin_address
@@ -259,16 +263,7 @@ class DockerContainerManager:
         check_model(name, version)
         cluster = self._look_again()
         num_replicas = whole_number("num_replicas", num_replicas)
-        scaling = Scaling(
-            self._engine,
-            self.cluster_identifier,
-            cluster.admin_address,
-            cluster.frontends,
-            self.logger,
-            name,
-            version,
-            self.deploy_timeout,
-        )
+        scaling = Scaling(self._engine, cluster, self.logger, name, version, self.deploy_timeout)
         current = scaling.replicas()
         surplus, missing = current[num_replicas:], num_replicas - len(current)
         if surplus:
@@ -280,15 +275,13 @@ class DockerContainerManager:
 
     def _connected(self) -> DockerCluster:
         if self._cluster is None:
-            raise ClipperException(
-                f"Not connected to cluster {self.cluster_identifier}: call start_clipper() or connect() first."
-            )
+            raise not_connected(self.cluster_identifier)
         return self._cluster
 
     def _look_again(self) -> DockerCluster:
         """Other sessions may have added query frontends, or removed some."""
         self._connected()
-        self._cluster = as_started(self._engine, self.cluster_identifier, self._address)
+        self._cluster = as_started(self._engine)
         return self._cluster
 
     def _alone(self) -> AbstractContextManager[None]:

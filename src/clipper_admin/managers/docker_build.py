@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import logging
@@ -11,24 +12,40 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from clipper.container.manifest import FILE as MANIFEST
 from clipper.container.manifest import read_manifest
 from clipper_admin.exceptions import ClipperException
 from clipper_admin.log import ClusterLogger
 from clipper_admin.managers.docker_engine import Engine, explained
-from clipper_admin.managers.docker_parts import CLUSTER, GPUS, MODEL
+from clipper_admin.managers.docker_parts import GPUS, MODEL
 from clipper_admin.version import __registry__, __version__
 
-CLOSURE: Final = "python{}-closure-container"
-OTHER: Final = "{}{}-container"
+STEMS: Final = {"": "python{}-closure-container", "tensorflow": "tf{}-container"}
+"""Images that are not called after their framework, as the original has them."""
 _WORDS_SHOWN: Final = 40
+_HINT: Final = "\nIf that image is not there, make it with `make images`, or name another with base_image="
+
+
+def base_name(framework: str, python: str) -> str:
+    """The image of a framework (empty for a function alone) for a Python such as ``3.11``."""
+    stem = STEMS.get(framework, framework + "{}-container").format(python.replace(".", ""))
+    return f"{__registry__}/{stem}:{__version__}"
 
 
 def default_base(directory: Path) -> str:
-    """The image of the framework of a model, for the Python of this session."""
-    python = f"{sys.version_info.major}{sys.version_info.minor}"
-    framework = read_manifest(directory).framework
-    stem = OTHER.format(framework, python) if framework else CLOSURE.format(python)
-    return f"{__registry__}/{stem}:{__version__}"
+    """The image of the framework of a model, for the Python of this session.
+
+    Raises:
+        ClipperException: the model is in another language, for which there is none.
+    """
+    manifest = read_manifest(directory)
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    if manifest.command:
+        raise ClipperException(
+            f"There is no image for models that {manifest.command[0]} runs: make one from "
+            f"{base_name('', python)} with that installed, and name it with base_image="
+        )
+    return base_name(manifest.framework, python)
 
 
 def build(
@@ -50,7 +67,7 @@ def build(
     context = _context(directory, _dockerfile(base, packages))
     with explained(f"build {tag} from {base}", base):
         steps = engine.client.api.build(
-            fileobj=context, custom_context=True, tag=tag, labels=labels, rm=True, decode=True
+            fileobj=context, custom_context=True, tag=tag, labels=labels, rm=True, forcerm=True, decode=True
         )
         _follow(steps, f"The image {tag} could not be built from {base}", logger)
 
@@ -64,18 +81,18 @@ def push(engine: Engine, tag: str, logger: ClusterLogger) -> None:
         )
 
 
-def remove_images(engine: Engine, cluster: str, name: str, version: str) -> None:
-    """Those built for a model version; one that a container still has stays."""
+def remove_images(engine: Engine, model: str | None = None) -> None:
+    """Those built for a model version, ``<name>_<version>``, or for all of the cluster.
+
+    One that a container still has stays.
+    """
     import docker
 
-    wanted = {"label": [f"{CLUSTER}={cluster}", f"{MODEL}={name}_{version}"]}
-    with explained(f"remove the image of {name}:{version}"):
-        for image in engine.client.images.list(filters=wanted):
+    with explained("remove the images of models"):
+        for image in engine.images({MODEL: model}):
             for tag in image.tags or [image.id]:
-                try:
+                with contextlib.suppress(docker.errors.APIError):
                     engine.client.images.remove(tag)
-                except docker.errors.APIError:
-                    continue
 
 
 def _dockerfile(base: str, packages: Sequence[str]) -> str:
@@ -92,12 +109,23 @@ def _context(directory: Path, dockerfile: str) -> io.BytesIO:
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w") as tar:
         tar.add(directory, "model", filter=_readable)
-        data = dockerfile.encode()
-        entry = tarfile.TarInfo("Dockerfile")
-        entry.size = len(data)
-        tar.addfile(entry, io.BytesIO(data))
+        _add(tar, "Dockerfile", dockerfile)
+        if (directory / MANIFEST).is_file():  # the later one counts
+            _add(tar, f"model/{MANIFEST}", _without_gpus(directory / MANIFEST))
     archive.seek(0)
     return archive
+
+
+def _add(tar: tarfile.TarFile, name: str, text: str) -> None:
+    data = text.encode()
+    entry = tarfile.TarInfo(name)
+    entry.size, entry.mode = len(data), 0o644
+    tar.addfile(entry, io.BytesIO(data))
+
+
+def _without_gpus(manifest: Path) -> str:
+    """A replica in Docker sees no device but its own, whatever number that has outside: there is none to choose."""
+    return json.dumps({**json.loads(manifest.read_text(encoding="utf-8")), "gpus": []})
 
 
 def _readable(entry: tarfile.TarInfo) -> tarfile.TarInfo:
@@ -117,4 +145,5 @@ def _follow(steps: Iterator[dict[str, Any]], failed: str, logger: ClusterLogger)
             logger.log(logging.INFO if text.startswith(("Step ", "Successfully ")) else logging.DEBUG, text)
         if "error" in step:
             words = "\n".join(said[-_WORDS_SHOWN:])
-            raise ClipperException(f"{failed}: {str(step['error']).strip()}\n{words}")
+            hint = _HINT if said and said[-1].startswith("Step 1/") else ""
+            raise ClipperException(f"{failed}: {str(step['error']).strip()}\n{words}{hint}")

@@ -5,34 +5,39 @@ from __future__ import annotations
 import contextlib
 import io
 import tarfile
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 from clipper_admin.exceptions import ClipperException
-from clipper_admin.managers.docker_parts import CLUSTER, NETWORK, Part
-from clipper_admin.managers.folders import default_home, locked
+from clipper_admin.managers.docker_parts import CLUSTER, FLUENTD_PORT, NETWORK, Part
 
+LOOPBACK: Final = ("localhost", "127.0.0.1")
 STOP_SECONDS: Final = 15
 """Servers and replicas drain for ten seconds at most."""
 CALL_SECONDS: Final = 60
+NETWORK_SECONDS: Final = 5.0
+POLL_SECONDS: Final = 0.1
 _STOPPERS: Final = 16
 
 
 class Engine:
     """The containers, network and volumes of one cluster.
 
-    ``bind``: the address of the host that ports are published on. ``extra``: what every container is given besides
-    (``mem_limit``, ``environment``, ... as of ``docker.containers.run``); its ``labels`` are added to ours.
+    ``host``: the address of the engine's machine; ports are published on loopback where it is that, else on all.
+    ``extra``: what every container is given besides (``mem_limit``, ``environment``, ... as of
+    ``docker.containers.run``); its ``labels`` are added to ours.
     """
 
-    def __init__(self, cluster: str, network: str, bind: str, extra: Mapping[str, Any]) -> None:
-        self._cluster = cluster
+    def __init__(self, cluster: str, host: str, network: str, extra: Mapping[str, Any]) -> None:
+        self.cluster = cluster
+        self.host = host
         self._network = network
-        self._bind = bind
+        self._bind = "127.0.0.1" if host in LOOPBACK else "0.0.0.0"
         self._extra = dict(extra)
         self._client: Any = None
-        self.log_config: Any = None
+        self._log_config: Any = None
 
     @property
     def client(self) -> Any:
@@ -55,23 +60,46 @@ class Engine:
 
     def containers(self, labels: Mapping[str, str | None] | None = None, stopped: bool = True) -> list[Any]:
         """The cluster's, with ``labels`` (None: of any value); those that are not running only if ``stopped``."""
-        wanted = [f"{CLUSTER}={self._cluster}"]
-        wanted += [name if value is None else f"{name}={value}" for name, value in (labels or {}).items()]
+        filters = self._labelled(labels)
         with explained("list the containers"):
-            found: list[Any] = self.client.containers.list(
-                all=stopped, filters={"label": wanted}, ignore_removed=True
-            )
+            found: list[Any] = self.client.containers.list(all=stopped, filters=filters, ignore_removed=True)
         return found
+
+    def images(self, labels: Mapping[str, str | None] | None = None) -> list[Any]:
+        """Those built for the cluster, as ``containers``."""
+        filters = self._labelled(labels)
+        with explained("list the images"):
+            found: list[Any] = self.client.images.list(filters=filters)
+        return found
+
+    def volumes(self) -> list[Any]:
+        with explained("list the volumes"):
+            found: list[Any] = self.client.volumes.list(filters=self._labelled())
+        return found
+
+    def adopt(self, containers: Iterable[Any]) -> None:
+        """What is started from now on is on the network of these, and logs to the fluentd among them."""
+        for each in containers:
+            self._network = each.attrs["HostConfig"]["NetworkMode"]
+            if FLUENTD_PORT in each.labels:
+                self._centralise(each.labels[FLUENTD_PORT])
+
+    def _centralise(self, port: str) -> None:
+        import docker
+
+        options = {"fluentd-address": f"127.0.0.1:{port}", "fluentd-async": "true", "tag": "{{.Name}}"}
+        self._log_config = docker.types.LogConfig(type="fluentd", config=options)
 
     def start(self, part: Part) -> Any:
         """Creates and starts a container; nothing of it is left if that fails."""
+        gpu = "" if part.gpu is None else f" with the GPU {part.gpu} (which takes NVIDIA's container toolkit there)"
         with explained(f"create the container {part.name}", part.image):
             container = self.client.containers.create(part.image, list(part.command) or None, **self._options(part))
         try:
-            with explained(f"start the container {part.name}", part.image):
+            with explained(f"start the container {part.name}{gpu}", part.image):
                 for path, text in part.files.items():
                     _put(container, path, text)
-                container.start()
+                _start(container)
         except BaseException:
             self.remove([container], graceful=False)
             raise
@@ -93,12 +121,12 @@ class Engine:
 
         self._at_once(end, containers)
 
-    def stop(self, containers: Iterable[Any]) -> None:
+    def stop(self, containers: Iterable[Any], graceful: bool = True) -> None:
         """As ``remove``, but they can be started again."""
 
         def end(container: Any) -> None:
             with explained(f"stop the container {container.name}"):
-                container.stop(timeout=STOP_SECONDS)
+                container.stop(timeout=STOP_SECONDS if graceful else 0)
 
         self._at_once(end, containers)
 
@@ -108,35 +136,45 @@ class Engine:
                 pass
 
     def make_network(self) -> None:
-        """The network that clusters share; made if it is not there."""
+        """The network that clusters share; made if it is not there. Of two made at once, the later one goes again."""
         import docker
 
-        busy = f"The network {self._network} is being made by another session"
-        lock = default_home().expanduser().absolute() / "docker" / "network.lock"  # the engine makes two, if two ask
-        with explained(f"make the network {self._network}"), locked(lock, CALL_SECONDS, busy):
-            if not self.client.networks.list(names=[f"^{self._network}$"]):
-                with contextlib.suppress(docker.errors.APIError):  # somebody else has made it just now
-                    self.client.networks.create(self._network, check_duplicate=True, labels={NETWORK: ""})
-            if not self.client.networks.list(names=[f"^{self._network}$"]):
-                raise ClipperException(f"Docker has made no network {self._network}: try `docker network create`")
+        with explained(f"make the network {self._network}"):
+            if self._networks():
+                return
+            made = self.client.networks.create(self._network, labels={NETWORK: ""})
+            if self._networks()[0].id != made.id:
+                with contextlib.suppress(docker.errors.APIError):  # in use, if it was adopted meanwhile
+                    made.remove()
+
+    def _networks(self) -> list[Any]:
+        """Those of the network's name, the oldest first."""
+        found = self.client.networks.list(names=[f"^{self._network}$"])
+        return sorted(found, key=lambda each: str(each.attrs["Created"]))
 
     def remove_network(self) -> None:
-        """If it is one that Clipper made, and no other cluster is on it."""
+        """If it is one that Clipper made, and no container is on it, not even one that is stopped."""
         import docker
 
         with explained(f"remove the network {self._network}"):
             for network in self.client.networks.list(names=[f"^{self._network}$"], filters={"label": NETWORK}):
-                with contextlib.suppress(docker.errors.APIError):  # in use
-                    network.remove()
+                if not self.client.containers.list(all=True, filters={"network": network.id}, ignore_removed=True):
+                    with contextlib.suppress(docker.errors.APIError):  # in use since
+                        network.remove()
 
     def make_volume(self, name: str) -> None:
         with explained(f"make the volume {name}"):
-            self.client.volumes.create(name, labels={CLUSTER: self._cluster})
+            self.client.volumes.create(name, labels={CLUSTER: self.cluster})
 
     def remove_volumes(self) -> None:
         with explained("remove the volumes"):
-            for volume in self.client.volumes.list(filters={"label": f"{CLUSTER}={self._cluster}"}):
+            for volume in self.volumes():
                 volume.remove(force=True)
+
+    def _labelled(self, labels: Mapping[str, str | None] | None = None) -> dict[str, list[str]]:
+        wanted = [f"{CLUSTER}={self.cluster}"]
+        wanted += [name if value is None else f"{name}={value}" for name, value in (labels or {}).items()]
+        return {"label": wanted}
 
     def _options(self, part: Part) -> dict[str, Any]:
         extra = {name: value for name, value in self._extra.items() if name not in ("labels", "environment")}
@@ -153,15 +191,28 @@ class Engine:
             "detach": True,
             "init": True,  # a first process of its own: SIGTERM ends a container that is still loading, too
         }
-        if self.log_config is not None:
-            options["log_config"] = self.log_config
-        if part.gpus:
+        if self._log_config is not None:
+            options["log_config"] = self._log_config
+        if part.gpu is not None:
             import docker
 
-            options["device_requests"] = [
-                docker.types.DeviceRequest(device_ids=list(part.gpus), capabilities=[["gpu"]])
-            ]
+            options["device_requests"] = [docker.types.DeviceRequest(device_ids=[part.gpu], capabilities=[["gpu"]])]
         return options
+
+
+def _start(container: Any) -> None:
+    """Waits while there are two networks of the name: whoever has made the second one takes it away."""
+    import docker
+
+    deadline = time.monotonic() + NETWORK_SECONDS
+    while True:
+        try:
+            container.start()
+            return
+        except docker.errors.APIError as error:
+            if "is ambiguous" not in str(error.explanation) or time.monotonic() > deadline:
+                raise
+        time.sleep(POLL_SECONDS)
 
 
 def tail(container: Any, lines: int = 30) -> str:

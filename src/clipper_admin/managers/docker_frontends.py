@@ -9,10 +9,12 @@ from typing import Any, Final
 from clipper_admin.exceptions import ClipperException
 from clipper_admin.log import ClusterLogger
 from clipper_admin.managers import docker_parts, ports, waiting
+from clipper_admin.managers.docker_cluster import in_order, number_of
 from clipper_admin.managers.docker_engine import Engine
 from clipper_admin.managers.docker_parts import FRONTEND, QUERY_FRONTEND, QUERY_PORT, Servers
-from clipper_admin.managers.docker_replicas import wait_for
+from clipper_admin.managers.docker_waiting import wait_for
 from clipper_admin.managers.programs import ReplicaId
+from clipper_admin.managers.settings import ServerSettings
 from clipper_admin.managers.steps import step
 
 JOIN_TIMEOUT: Final = 60.0
@@ -21,12 +23,10 @@ JOIN_TIMEOUT: Final = 60.0
 
 @dataclass(frozen=True, slots=True)
 class FrontendScaling:
-    """The frontends of one running cluster. ``host``: at which their published ports are reached."""
+    """The frontends of one running cluster."""
 
     engine: Engine
-    cluster: str
     admin_address: str
-    host: str
     logger: ClusterLogger
 
     def set_count(self, count: int) -> None:
@@ -48,7 +48,7 @@ class FrontendScaling:
 
     def _add(self, current: Sequence[Any], count: int) -> None:
         pattern, first = current[0].attrs["Config"], number_of(current[-1]) + 1
-        servers = servers_of(self.cluster, pattern["Cmd"])
+        servers = servers_of(self.engine.cluster, pattern["Cmd"])
         taken: list[int] = []
         added: list[Any] = []
         try:
@@ -65,7 +65,7 @@ class FrontendScaling:
 
     def _missing(self, added: Sequence[Any], others: Sequence[str]) -> str:
         for each in added:
-            address = f"{self.host}:{each.labels[QUERY_PORT]}"
+            address = f"{self.engine.host}:{each.labels[QUERY_PORT]}"
             if missing := waiting.get(address, "/health/ready"):
                 return f"the query frontend at {address}: {missing}"
         wanted = self._connected(others)
@@ -78,16 +78,6 @@ class FrontendScaling:
         return waiting.connected_replicas(self.admin_address, frontends)
 
 
-def in_order(frontends: Iterable[Any]) -> list[Any]:
-    """Containers of query frontends, the oldest first."""
-    return sorted(frontends, key=number_of)
-
-
-def number_of(frontend: Any) -> int:
-    """Of the ``frontend-<number>`` that a container is."""
-    return int(frontend.labels[FRONTEND].rpartition("-")[2])
-
-
 def servers_of(cluster: str, command: Sequence[str]) -> Servers:
     """With what a query frontend was started, of the command of its container.
 
@@ -96,13 +86,13 @@ def servers_of(cluster: str, command: Sequence[str]) -> Servers:
     """
     flags: Mapping[str, str] = dict(each.removeprefix("--").partition("=")[::2] for each in command)
     try:
-        return Servers(
-            cluster,
-            flags["store"],
-            int(flags["cache-bytes"]),
-            float(flags["request-timeout"]),
-            float(flags["content-timeout"]),
+        settings = ServerSettings(
+            cache_size=int(flags["cache-bytes"]),
+            request_timeout=float(flags["request-timeout"]),
+            content_timeout=float(flags["content-timeout"]),
+            frontends=1,
         )
+        return Servers(cluster, flags["store"], settings, (flags["log-level"], flags["log-format"]))
     except (KeyError, ValueError) as error:
         raise ClipperException(
             f"The query frontends of cluster {cluster} were started by another version of Clipper ({error!r} in "

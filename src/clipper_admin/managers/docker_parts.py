@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import quote
 
+from clipper_admin.managers.programs import ReplicaId
+from clipper_admin.managers.settings import ServerSettings
+
 CLUSTER: Final = "ai.clipper.container.label"
 MODEL: Final = "ai.clipper.model_container.label"
 QUERY_FRONTEND: Final = "ai.clipper.query_frontend.label"
@@ -23,6 +26,8 @@ FRONTEND: Final = "ai.clipper.query_frontend.name"
 REPLICA: Final = "ai.clipper.model_container.replica"
 GPUS: Final = "ai.clipper.model.gpus"
 NETWORK: Final = "ai.clipper.network"
+SETTINGS: Final = "ai.clipper.settings"
+"""As JSON, what a start that takes the cluster up again is to know: ``remembered``."""
 
 INNER_QUERY: Final = 1337
 INNER_MANAGEMENT: Final = 1338
@@ -38,7 +43,7 @@ class Part:
     """One container to be started.
 
     ``ports``: inside -> on the host. ``volumes``: name -> path inside. ``aliases``: further names on the network.
-    ``files``: path inside -> text, put there before it starts. ``gpus``: devices it may use.
+    ``files``: path inside -> text, put there before it starts. ``gpu``: the one device it sees.
     """
 
     name: str
@@ -50,18 +55,17 @@ class Part:
     volumes: Mapping[str, str] = field(default_factory=dict)
     aliases: tuple[str, ...] = ()
     files: Mapping[str, str] = field(default_factory=dict)
-    gpus: tuple[str, ...] = ()
+    gpu: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Servers:
-    """What the servers of a cluster have in common. ``store``: their ``--store``."""
+    """What the servers of a cluster have in common. ``store``: their ``--store``. ``log``: its level and format."""
 
     cluster: str
     store: str
-    cache_size: int
-    request_timeout: float
-    content_timeout: float
+    settings: ServerSettings
+    log: tuple[str, str]
 
 
 def some_name(stem: str) -> str:
@@ -76,6 +80,11 @@ def store_address(host: str, port: int, cluster: str) -> str:
 def frontends_alias(cluster: str) -> str:
     """The name that means every query frontend of a cluster."""
     return f"query-frontend.{cluster}"
+
+
+def management_alias(cluster: str) -> str:
+    """The name of the management frontend on the cluster's network."""
+    return f"management-frontend.{cluster}"
 
 
 def volume_name(cluster: str) -> str:
@@ -94,21 +103,21 @@ def redis(cluster: str, image: str, port: int) -> Part:
     )
 
 
-def management(servers: Servers, image: str, port: int) -> Part:
+def management(servers: Servers, image: str, port: int, remembered: str) -> Part:
+    labels = {CLUSTER: servers.cluster, MANAGEMENT_FRONTEND: "", MANAGEMENT_PORT: str(port), SETTINGS: remembered}
     return Part(
         some_name("mgmt_frontend"),
         image,
-        {CLUSTER: servers.cluster, MANAGEMENT_FRONTEND: "", MANAGEMENT_PORT: str(port)},
+        labels,
         command=(
             "management",
             f"--store={servers.store}",
             "--host=0.0.0.0",
             f"--management-port={INNER_MANAGEMENT}",
-            f"--content-timeout={servers.content_timeout}",
-            f"--request-timeout={servers.request_timeout}",
+            *_common(servers),
         ),
         ports={INNER_MANAGEMENT: port},
-        aliases=(f"management-frontend.{servers.cluster}",),
+        aliases=(management_alias(servers.cluster),),
     )
 
 
@@ -131,14 +140,19 @@ def query_frontend(servers: Servers, image: str, index: int, port: int, rpc_port
             f"--frontend={frontend}",
             f"--query-port={INNER_QUERY}",
             f"--rpc-port={INNER_RPC}",
-            f"--cache-bytes={servers.cache_size}",
-            f"--request-timeout={servers.request_timeout}",
-            f"--content-timeout={servers.content_timeout}",
+            f"--cache-bytes={servers.settings.cache_size}",
+            *_common(servers),
             f"--metrics-address={name}:{INNER_QUERY}",
         ),
         ports={INNER_QUERY: port, INNER_RPC: rpc_port},
         aliases=(frontends_alias(servers.cluster),),
     )
+
+
+def _common(servers: Servers) -> tuple[str, ...]:
+    settings, (level, form) = servers.settings, servers.log
+    timeouts = f"--request-timeout={settings.request_timeout}", f"--content-timeout={settings.content_timeout}"
+    return *timeouts, f"--log-level={level}", f"--log-format={form}"
 
 
 def prometheus(cluster: str, image: str, port: int, config: str) -> Part:
@@ -164,9 +178,15 @@ def fluentd(cluster: str, image: str, port: int) -> Part:
     )
 
 
-def replica(cluster: str, name: str, version: str, number: int, input_type: str, image: str, gpus: str) -> Part:
-    """``gpus``: what the image's label says, devices with commas between."""
-    frontends = frontends_alias(cluster)
+def replica(
+    cluster: str, replica_id: ReplicaId, input_type: str, image: str, gpus: str, log: tuple[str, str]
+) -> Part:
+    """``gpus``: what the image's label says, devices with commas between; replicas take one each, in turns.
+
+    ``log``: of which level and format.
+    """
+    name, version, number = replica_id
+    frontends, devices = frontends_alias(cluster), [each for each in gpus.split(",") if each]
     return Part(
         some_name(f"{name}_{version}"),
         image,
@@ -180,6 +200,8 @@ def replica(cluster: str, name: str, version: str, number: int, input_type: str,
             "CLIPPER_ADDRESS": f"tcp:{frontends}:{INNER_RPC}",
             "CLIPPER_REPLICA_ID": str(number),
             "CLIPPER_METRICS_ADDRESS": f"0.0.0.0:{INNER_METRICS}",
+            "CLIPPER_LOG_LEVEL": log[0],
+            "CLIPPER_LOG_FORMAT": log[1],
         },
-        gpus=tuple(each for each in gpus.split(",") if each),
+        gpu=devices[number % len(devices)] if devices else None,
     )

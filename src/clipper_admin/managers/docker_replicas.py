@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-import re
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
-from clipper_admin.exceptions import ClipperException
 from clipper_admin.log import ClusterLogger
 from clipper_admin.managers import docker_parts, waiting
-from clipper_admin.managers.docker_engine import Engine, explained, tail
+from clipper_admin.managers.docker_cluster import DockerCluster
+from clipper_admin.managers.docker_engine import Engine, explained
 from clipper_admin.managers.docker_parts import GPUS, MODEL, REPLICA
+from clipper_admin.managers.docker_waiting import wait_for
 from clipper_admin.managers.programs import ReplicaId
 from clipper_admin.managers.steps import step
-
-POLL_SECONDS: Final = 0.2
 
 
 @dataclass(frozen=True, slots=True)
 class Scaling:
-    """One model version of a running cluster. ``frontends``: names of those that replicas must be connected to."""
+    """One model version of a running cluster."""
 
     engine: Engine
-    cluster: str
-    admin_address: str
-    frontends: tuple[str, ...]
+    cluster: DockerCluster
     logger: ClusterLogger
     name: str
     version: str
@@ -48,7 +43,8 @@ class Scaling:
         added: list[Any] = []
         try:
             for number in range(first, first + count):
-                part = docker_parts.replica(self.cluster, self.name, self.version, number, input_type, image, gpus)
+                replica = ReplicaId(self.name, self.version, number)
+                part = docker_parts.replica(self.engine.cluster, replica, input_type, image, gpus, self.cluster.log)
                 added.append(self.engine.start(part))
             what = "replica" if needed == 1 else f"{needed} replicas"
             with step(self.logger, f"Waiting for {what} of {self.name}:{self.version} to be ready"):
@@ -66,7 +62,7 @@ class Scaling:
         wait_for(added, lambda: self._missing(added, needed), self.timeout, f"Model {self.name}:{self.version}")
 
     def _missing(self, added: Sequence[Any], needed: int) -> str:
-        connected = waiting.connected_replicas(self.admin_address, self.frontends)
+        connected = waiting.connected_replicas(self.cluster.admin_address, self.cluster.frontends)
         if isinstance(connected, str):
             return connected
         ours = {ReplicaId(self.name, self.version, number_of(each)) for each in added}
@@ -76,42 +72,3 @@ class Scaling:
 
 def number_of(container: Any) -> int:
     return int(container.labels.get(REPLICA, 0))
-
-
-def wait_for(containers: Sequence[Any], missing: Callable[[], str], timeout: float, what: str) -> None:
-    """Returns once ``missing`` has nothing left to name.
-
-    Raises:
-        ClipperException: a container ended, or the time is over; with its last log lines.
-    """
-    deadline = time.monotonic() + timeout
-    while still_missing := missing():
-        for each in containers:
-            if ending := _ending(each):
-                raise ClipperException(f"{what} failed to start: the container {each.name} {ending}. {_log_of(each)}")
-        if time.monotonic() > deadline:
-            late = "".join(f"\n{each.name}: {_log_of(each)}" for each in containers)
-            raise ClipperException(f"{what} was not ready after {timeout:g} s ({still_missing}).{late}")
-        time.sleep(POLL_SECONDS)
-
-
-def _ending(container: Any) -> str:
-    """How a container ended, or was started again after it had; empty if it runs."""
-    with explained(f"look at the container {container.name}"):
-        container.reload()
-    state = container.attrs["State"]
-    if state["Status"] in ("created", "running") and not container.attrs.get("RestartCount"):
-        return ""
-    if state.get("OOMKilled"):
-        return "ran out of memory: give it more, or make the model smaller"
-    if state["Status"] == "running":
-        return "ended, and was started again"
-    return f"ended with exit code {state['ExitCode']}"
-
-
-def _log_of(container: Any) -> str:
-    words = tail(container)
-    advice = ""
-    if absent := re.findall(r"(?m)^(?:ModuleNotFoundError|ImportError).*?'([\w.]+)'", words):
-        advice = f"\nThe image has no {absent[-1]!r}: deploy with pkgs_to_install=[...], or another base_image."
-    return "Its log is empty." if not words else "The end of its log:\n" + re.sub("(?m)^", "    ", words) + advice

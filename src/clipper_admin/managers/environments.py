@@ -24,6 +24,7 @@ from clipper_admin.log import ClusterLogger
 from clipper_admin.managers.folders import locked, private_folder
 
 BUILD_TIMEOUT = 1800.0
+SEARCH_SECONDS = 30.0
 PROBE = "import sys; print('%d.%d.%d' % sys.version_info[:3])"
 PIP_OPTIONS = {
     "index-url": "UV_DEFAULT_INDEX",
@@ -55,6 +56,25 @@ def find_interpreter(base_image: str, packages: Sequence[str], logger: ClusterLo
     if not packages:
         _run_python(interpreter, "import numpy, cloudpickle")
     return interpreter
+
+
+def find_python(version: str) -> str:
+    """The path of an interpreter of this version on this machine; raises ClipperException if there is none."""
+    import uv  # here, to keep `import clipper_admin` light
+
+    command = [uv.find_uv_bin(), "python", "find", "--no-python-downloads", "--no-project", "--system", version]
+    try:
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=SEARCH_SECONDS
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise ClipperException(f"Python {version} could not be looked for: {error}") from error
+    if done.returncode:
+        raise ClipperException(
+            f"There is no Python {version} on this machine: install it (`uv python install {version}`), or leave "
+            f"python_version out to use this session's. uv says: {done.stderr.strip()}"
+        )
+    return done.stdout.strip()
 
 
 def python_version(interpreter: str) -> str:

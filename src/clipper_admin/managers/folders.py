@@ -17,8 +17,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from clipper_admin.defaults import Default
 from clipper_admin.exceptions import ClipperException
+from clipper_admin.managers.settings import taking_up
 
 SOCKET_PATH_LIMIT = 90
 """Unix socket paths end at 104 bytes on some systems, and supervisor appends its pid while it binds."""
@@ -45,9 +45,7 @@ class Cluster:
 
     def taking_up(self, before: Cluster) -> Cluster:
         """Itself, with the settings of ``before`` where nobody gave any."""
-        values = {each.name: getattr(self, each.name) for each in dataclasses.fields(self)}
-        kept = {name: getattr(before, name) for name, value in values.items() if isinstance(value, Default)}
-        return dataclasses.replace(self, **kept)
+        return taking_up(self, before)
 
     def changes(self, before: Cluster) -> list[str]:
         """What users chose otherwise than ``before``, by the names of the arguments they chose it with."""

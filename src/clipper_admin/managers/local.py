@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from clipper_admin import defaults, limits
-from clipper_admin.exceptions import ClipperException
-from clipper_admin.limits import seconds, tcp_port, whole_number
+from clipper_admin import defaults, log_lines
+from clipper_admin.exceptions import ClipperException, ClusterExistsException
+from clipper_admin.limits import seconds, whole_number
 from clipper_admin.log import ClusterLogger
-from clipper_admin.managers import lifecycle, logs, ports
-from clipper_admin.managers.environments import prepare_interpreter
+from clipper_admin.managers import lifecycle, logs, ports, replicas, settings
+from clipper_admin.managers.environments import find_python, prepare_interpreter
 from clipper_admin.managers.folders import (
     Cluster,
     ClusterFolder,
@@ -25,15 +26,7 @@ from clipper_admin.managers.folders import (
 )
 from clipper_admin.managers.images import Image, image_tag, note_input_type, remove_image, write_image
 from clipper_admin.managers.lifecycle import running_clusters
-from clipper_admin.managers.replicas import (
-    Deployment,
-    all_replicas,
-    configured_replicas,
-    deploying,
-    known_versions,
-    refuse_to_replace,
-    remove_replicas,
-)
+from clipper_admin.managers.programs import check_gpus
 from clipper_admin.managers.supervisor import Process
 from clipper_admin.names import check_model, may_have_image
 
@@ -74,15 +67,12 @@ class LocalContainerManager:
     ) -> None:
         self.cluster_identifier = valid_name("cluster name", cluster_name)
         self.home = Path(home or default_home()).expanduser().absolute()
+        self.place = f"home: {self.home}"
         self.host = host
         self.deploy_timeout = seconds("deploy_timeout", deploy_timeout)
         self.logger = ClusterLogger(logging.getLogger(__name__), cluster_name)
-        self._ports = (
-            tcp_port("clipper_query_port", clipper_query_port),
-            tcp_port("clipper_management_port", clipper_management_port),
-            tcp_port("clipper_rpc_port", clipper_rpc_port),
-        )
-        self._log = limits.log_level(log_level), limits.log_format(log_format)
+        self._ports = settings.server_ports(clipper_query_port, clipper_management_port, clipper_rpc_port)
+        self._log = settings.log_settings(log_level, log_format)
         self._folder = ClusterFolder(self.home / "clusters" / cluster_name)
         self._cluster: Cluster | None = None
 
@@ -102,25 +92,16 @@ class LocalContainerManager:
         So do its settings, where no others are given.
         Images and ``qf_http_thread_pool_size`` have no meaning for processes on this machine.
         """
-        wanted = Cluster(
-            self.host,
-            *self._ports,
-            frontends=whole_number("num_frontend_replicas", num_frontend_replicas, least=1),
-            sockets="",
-            cache_size=whole_number("cache_size", cache_size),
-            request_timeout=seconds("qf_http_timeout_request", qf_http_timeout_request),
-            content_timeout=seconds("qf_http_timeout_content", qf_http_timeout_content),
-            log_level=self._log[0],
-            log_format=self._log[1],
+        servers = settings.server_settings(
+            cache_size, qf_http_timeout_request, qf_http_timeout_content, num_frontend_replicas
         )
+        more = self._log | dataclasses.asdict(servers)
+        wanted = Cluster(self.host, *self._ports, sockets="", **more)
         if qf_http_thread_pool_size != 1:
             self.logger.info("qf_http_thread_pool_size has no effect: see num_frontend_replicas.")
         with disk_errors("start the cluster", self._folder.path), self._locked():
             if lifecycle.control(self._folder).running():
-                raise ClipperException(
-                    f"Cluster {self.cluster_identifier} cannot be started because it already exists. "
-                    "Please use ClipperConnection.connect() to connect to it."
-                )
+                raise ClusterExistsException(self.cluster_identifier)
             self._start(wanted)
 
     def connect(self) -> None:
@@ -137,7 +118,15 @@ class LocalContainerManager:
     def deploying(self, name: str, version: str) -> AbstractContextManager[None]:
         """Keeps other sessions from building or deploying this version; waits ``DEPLOY_PATIENCE`` seconds for one."""
         check_model(name, version)
-        return deploying(self._folder, name, version)
+        return replicas.deploying(self._folder, name, version)
+
+    def check_gpus(self, gpus: Sequence[str]) -> None:
+        """Raises if this machine has none."""
+        check_gpus(gpus)
+
+    def find_python(self, version: str, framework: str) -> tuple[str, list[str]]:
+        """An interpreter of this machine; a package, as for one without any what the container needs is installed."""
+        return find_python(version), ["numpy"]
 
     def build_image(
         self,
@@ -153,13 +142,8 @@ class LocalContainerManager:
         ``base_image`` is the path of an interpreter, or ``default`` for the one of this session. With
         ``pkgs_to_install`` an isolated environment of that interpreter is made, once for equal packages.
         """
-        check_model(name, version)
+        settings.check_build(name, version, model_data_path, self.get_num_replicas(name, version))
         self.logger.info("Building model image with model data from %s", model_data_path)
-        if not Path(model_data_path).is_dir():
-            raise ClipperException(
-                f"{model_data_path} is not a directory: pass the one that holds the model's files."
-            )
-        refuse_to_replace(self._folder, name, version)
         packages = tuple(pkgs_to_install or ())
         with disk_errors(f"build model {name}:{version}", self.home):
             interpreter = prepare_interpreter(self.home / "environments", base_image, packages, self.logger)
@@ -173,11 +157,11 @@ class LocalContainerManager:
         self._scale(name, version, input_type, image, num_replicas, wait_for_all=False)
 
     def get_num_replicas(self, name: str, version: str) -> int:
-        return len(configured_replicas(self._folder, name, version))
+        return len(replicas.configured_replicas(self._folder, name, version))
 
     def get_running_versions(self, name: str) -> list[str]:
         """The versions of a model that have replicas, registered or not."""
-        return sorted({each.version for each in all_replicas(self._folder) if each.model == name})
+        return sorted({each.version for each in replicas.all_replicas(self._folder) if each.model == name})
 
     def set_num_replicas(self, name: str, version: str, input_type: str, image: str, num_replicas: int) -> None:
         """Adds replicas and waits for all of them, or removes the youngest; the others are not touched."""
@@ -198,16 +182,18 @@ class LocalContainerManager:
         versions = [(name, str(version)) for name, each in models.items() for version in each]
         versions = [each for each in versions if may_have_image(*each)]
         doomed = [
-            replica for name, version in versions for replica in configured_replicas(self._folder, name, version)
+            replica
+            for name, version in versions
+            for replica in replicas.configured_replicas(self._folder, name, version)
         ]
         if doomed:
-            remove_replicas(self._folder, doomed)
+            replicas.remove_replicas(self._folder, doomed)
         for name, version in versions:
             remove_image(self._folder, name, version)
 
     def stop_all_model_containers(self) -> None:
         """``stop_models`` for every version that has an image or replicas here."""
-        self.stop_models(known_versions(self._folder))
+        self.stop_models(replicas.known_versions(self._folder))
 
     def stop_all(self, graceful: bool = True, keep_state: bool = False) -> None:
         """Stops every process of the cluster, crashed or not, and forgets everything registered.
@@ -224,6 +210,14 @@ class LocalContainerManager:
             lifecycle.stop_processes(self._folder, graceful)
             if not keep_state:
                 lifecycle.remove_files(self._folder)
+
+    def exists(self) -> bool:
+        """Whether anything of the cluster is there, running or not."""
+        return self._folder.path.exists()
+
+    def running_clusters(self) -> list[str]:
+        """The names of the clusters that run in this home, in order."""
+        return running_clusters(self.home)
 
     def get_admin_addr(self) -> str:
         cluster = self._connected()
@@ -248,9 +242,13 @@ class LocalContainerManager:
     def log_path(self, program: str) -> Path:
         """The log a program writes now; older parts are beside it, numbered."""
         if program not in self.programs():
-            known = ", ".join(self.programs()) or "none"
-            raise ClipperException(f"Cluster {self.cluster_identifier} has no program {program!r}; it has: {known}.")
+            raise settings.no_program(self.cluster_identifier, program, self.programs())
         return self._folder.log(program)
+
+    def log_lines(self, program: str | None, count: int, follow: bool) -> Iterator[tuple[str, str]]:
+        """The last ``count`` lines of a program, or of all, as (program, line); then, to follow, all new ones."""
+        paths = {each: self.log_path(each) for each in ([program] if program else self.programs())}
+        return log_lines.follow(paths, count) if follow else log_lines.last_lines(paths, count)
 
     def _start(self, wanted: Cluster) -> None:
         existed = self._folder.path.exists()
@@ -275,12 +273,12 @@ class LocalContainerManager:
     ) -> None:
         check_model(name, version)
         num_replicas = whole_number("num_replicas", num_replicas)
-        deployment = Deployment(self._folder, self._connected(), self.logger, name, version)
+        deployment = replicas.Deployment(self._folder, self._connected(), self.logger, name, version)
         current = deployment.replicas()
         surplus, missing = current[num_replicas:], num_replicas - len(current)
         if surplus:
             self.logger.info("Found %d replicas for %s:%s. Removing %d", len(current), name, version, len(surplus))
-            remove_replicas(self._folder, surplus)
+            replicas.remove_replicas(self._folder, surplus)
         elif missing > 0:
             self.logger.info("Found %d replicas for %s:%s. Adding %d", len(current), name, version, missing)
             needed = missing if wait_for_all else 1
@@ -290,9 +288,7 @@ class LocalContainerManager:
 
     def _connected(self) -> Cluster:
         if self._cluster is None:
-            raise ClipperException(
-                f"Not connected to cluster {self.cluster_identifier}: call start_clipper() or connect() first."
-            )
+            raise settings.not_connected(self.cluster_identifier)
         return self._cluster
 
     def _locked(self) -> AbstractContextManager[None]:

@@ -18,7 +18,12 @@ KEPT_LOGS = 20
 
 def tail(path: Path, lines: int = TAIL_LINES) -> str:
     """The last lines of a log; more where that shows the last traceback from its beginning. Empty if unreadable."""
-    text = readable(_last_bytes(path, 65_536)).splitlines()
+    return last_words(_last_bytes(path, 65_536), lines)
+
+
+def last_words(log: str, lines: int = TAIL_LINES) -> str:
+    """``tail`` of the text of a log."""
+    text = readable(log).splitlines()
     begin = max(0, len(text) - lines)
     tracebacks = [number for number, line in enumerate(text) if line.startswith("Traceback (most recent call last)")]
     if tracebacks and len(text) - tracebacks[-1] <= TRACEBACK_LINES:

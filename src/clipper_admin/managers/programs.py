@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from clipper_admin.exceptions import ClipperException
 from clipper_admin.managers.folders import Cluster, ClusterFolder
 from clipper_admin.managers.images import Image
 from clipper_admin.managers.supervisor import Program
@@ -38,6 +39,12 @@ class ReplicaId(NamedTuple):
     @property
     def program(self) -> str:
         return f"{self.model}_{self.version}-{self.number}"
+
+
+def check_gpus(gpus: Sequence[str]) -> None:
+    """Raises ClipperException if this machine has none."""
+    if not Path("/dev/nvidiactl").exists():
+        raise ClipperException(f"gpus={list(gpus)!r}, but there is no NVIDIA GPU here: leave gpus out to use the CPU")
 
 
 def parse_replica(program: str) -> ReplicaId | None:

@@ -127,16 +127,6 @@ def known_versions(folder: ClusterFolder) -> dict[str, list[str]]:
     return versions
 
 
-def refuse_to_replace(folder: ClusterFolder, name: str, version: str) -> None:
-    """Raises ClipperException if replicas run from the image of a model version."""
-    count = len(configured_replicas(folder, name, version))
-    if count:
-        raise ClipperException(
-            f"Model {name}:{version} has {count} replicas that run from its image: build it as another version, or "
-            "stop that one first."
-        )
-
-
 def remove_replicas(folder: ClusterFolder, replicas: Sequence[ReplicaId], kill: bool = False) -> None:
     """Stops replicas, with time to drain unless ``kill``, and sees that nothing starts them again."""
     for replica in replicas:

@@ -112,7 +112,7 @@ def replica_failure(folder: ClusterFolder, replica: ReplicaId, interpreter: str)
     return ClipperException(
         f"Model {replica.model}:{replica.version} failed to start: the process of replica {replica.number} "
         f"{_told(ending)} before it was ready. {_log_part(folder, replica.program)}\n"
-        f"{_way_out(ending, tail(folder.log(replica.program)), interpreter)}"
+        f"{way_out(ending, tail(folder.log(replica.program)), f'install it for {interpreter}')}"
     )
 
 
@@ -154,13 +154,14 @@ def _told(ending: str) -> str:
     return f"ended with {ending}" if ending else "ended"
 
 
-def _way_out(ending: str, words: str, interpreter: str) -> str:
+def way_out(ending: str, words: str, otherwise: str) -> str:
+    """What to do about a model that ended so, with these last words; ``otherwise``: how else to get it a package."""
     absent = re.findall(r"(?m)^(?:ModuleNotFoundError|ImportError).*?'([\w.]+)'", words)
     if absent:
         module = absent[-1].split(".")[0]
         return (
-            f"Python finds no {module!r} there: deploy with pkgs_to_install=[...] that names its package, or install "
-            f"it for {interpreter}."
+            f"Python finds no {module!r} there: deploy with pkgs_to_install=[...] that names its package, or "
+            f"{otherwise}."
         )
     if re.search(
         r"MemoryError|Memory allocation still failed|OutOfMemoryError|Could not reserve enough space", words

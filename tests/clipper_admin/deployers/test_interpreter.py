@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from clipper_admin import ClipperException
+from clipper_admin import ClipperException, LocalContainerManager
 from clipper_admin.deployers import interpreter
 
 
@@ -50,6 +50,10 @@ def test_a_string_is_no_list():
         interpreter.packages("numpy", None)
 
 
+def find(version):
+    return LocalContainerManager().find_python(version, "")
+
+
 def test_the_interpreter_of_a_version_is_found():
     code = "import platform; print(platform.python_version())"
     system = shutil.which("python3", path="/usr/bin:/usr/local/bin")
@@ -58,7 +62,8 @@ def test_the_interpreter_of_a_version_is_found():
     )
     if version in (None, platform.python_version()):
         pytest.skip("there is no other Python on this machine")
-    path = interpreter.base_image("default", version)
+    path, needed = find(version)
+    assert needed == ["numpy"]
     assert subprocess.run([path, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == version
 
 
@@ -72,14 +77,14 @@ def test_the_interpreter_of_a_version_is_found():
 )
 def test_versions_that_can_not_be_had(given, version, says):
     with pytest.raises(ClipperException, match=says):
-        interpreter.base_image(given, version)
+        interpreter.base_image(given, version, find)
 
 
 def test_without_a_version_it_is_what_was_given():
-    assert interpreter.base_image("default", None) == "default"
+    assert interpreter.base_image("mine:1", None, find) == ("mine:1", [])
 
 
 def test_the_python_of_the_session_needs_no_other():
     ours = platform.python_version()
     for version in (ours, ours.rpartition(".")[0]):
-        assert interpreter.base_image("default", version) == "default"
+        assert interpreter.base_image("default", version, find) == ("default", [])

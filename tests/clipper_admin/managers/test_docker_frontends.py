@@ -5,10 +5,12 @@ from dataclasses import dataclass
 import pytest
 
 from clipper_admin import ClipperConnection, ClipperException
-from clipper_admin.managers.docker_frontends import in_order, servers_of
+from clipper_admin.managers.docker_cluster import in_order
+from clipper_admin.managers.docker_frontends import servers_of
 from clipper_admin.managers.docker_parts import FRONTEND, Servers, query_frontend
 from clipper_admin.managers.folders import Cluster
 from clipper_admin.managers.lifecycle import check_frontends
+from clipper_admin.managers.settings import ServerSettings
 from tests.clipper_admin.cluster import RecordingManager, Server
 
 
@@ -18,7 +20,9 @@ class Frontend:
 
 
 def test_what_one_was_started_with_is_read_of_its_command():
-    servers = Servers("c", "redis://redis-1:6379/0?cluster=c", 12_345, 1.5, 20.25)
+    servers = Servers(
+        "c", "redis://redis-1:6379/0?cluster=c", ServerSettings(12_345, 1.5, 20.25, frontends=1), ("debug", "json")
+    )
     assert servers_of("c", query_frontend(servers, "image", 0, 1337, 7000).command) == servers
 
 

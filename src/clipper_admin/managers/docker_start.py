@@ -1,0 +1,210 @@
+"""Starting a cluster in Docker, or taking up what is left of one."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, replace
+from types import SimpleNamespace
+from typing import Any, Final
+
+from clipper_admin.exceptions import ClipperException, ClusterExistsException
+from clipper_admin.log import ClusterLogger
+from clipper_admin.managers import docker_parts, ports, waiting
+from clipper_admin.managers.docker_cluster import DockerCluster, as_started
+from clipper_admin.managers.docker_engine import Engine, explained
+from clipper_admin.managers.docker_parts import (
+    FLUENTD_PORT,
+    MANAGEMENT_FRONTEND,
+    MODEL,
+    QUERY_FRONTEND,
+    SETTINGS,
+    Servers,
+)
+from clipper_admin.managers.docker_waiting import wait_for
+from clipper_admin.managers.settings import ServerSettings, taking_up
+from clipper_admin.managers.steps import step
+from clipper_admin.prometheus import prometheus_config
+
+START_TIMEOUT: Final = 60.0
+STARTING: Final = "-starting"
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What a cluster is to be like: ports on the host (preferences), and images; None for parts not wanted."""
+
+    query_port: int
+    management_port: int
+    rpc_port: int
+    log_level: str
+    log_format: str
+    redis_ip: str | None
+    redis_port: int
+    prometheus_port: int
+    fluentd_port: int
+    redis_image: str
+    prometheus_image: str | None
+    fluentd_image: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is to be started: the images of the servers, how these are run, and what else there shall be."""
+
+    query_image: str
+    management_image: str
+    settings: ServerSettings
+    wishes: Wishes
+
+
+def start(engine: Engine, wanted: Wanted, logger: ClusterLogger) -> DockerCluster:
+    """Starts the servers, and the replicas that were kept; returns when the servers answer.
+
+    Raises:
+        ClipperException: it runs already; or what failed, and then what was started is gone again.
+    """
+    is_new = not engine.containers() and not engine.volumes()
+    replicas, wanted = _clear_way(engine, wanted, logger)
+    engine.make_network()
+    starting = _Start(engine, wanted, logger)
+    try:
+        with step(logger, "Starting the frontends"):
+            starting.start_servers()
+            found = as_started(engine)
+            wait_for(starting.started, lambda: _missing(found), START_TIMEOUT, f"Cluster {engine.cluster}")
+            starting.end()
+    except BaseException:
+        engine.remove(starting.started, graceful=False)
+        if is_new:
+            engine.remove_volumes()
+        engine.remove_network()
+        raise
+    _start_again(engine, replicas, logger)
+    return found
+
+
+def _clear_way(engine: Engine, wanted: Wanted, logger: ClusterLogger) -> tuple[list[Any], Wanted]:
+    """Removes servers that an interrupted start or a crash has left; its replicas, and ``wanted`` as before."""
+    everything = engine.containers()
+    if not everything:
+        return [], wanted
+    wanted = _as_before(wanted, everything)
+    running = [each for each in everything if each.status in ("running", "restarting", "paused")]
+    if not _interrupted(everything) and all(
+        any(label in each.labels for each in running) for label in (MANAGEMENT_FRONTEND, QUERY_FRONTEND)
+    ):
+        raise ClusterExistsException(engine.cluster)
+    logger.info("Taking up the cluster %s again: %d containers of it are here", engine.cluster, len(everything))
+    engine.adopt(each for each in everything if FLUENTD_PORT not in each.labels)
+    replicas = [each for each in everything if MODEL in each.labels]
+    engine.remove([each for each in everything if each not in replicas], graceful=False)
+    return replicas, wanted
+
+
+def _interrupted(everything: list[Any]) -> bool:
+    """Whether the start that made these containers came to no end."""
+    return any(each.name.endswith(STARTING) for each in everything)
+
+
+def _as_before(wanted: Wanted, everything: list[Any]) -> Wanted:
+    """What is wanted, with the settings of the cluster's last start where nobody gave any."""
+    noted = [each.labels[SETTINGS] for each in everything if SETTINGS in each.labels]
+    if not noted:
+        return wanted
+    before = SimpleNamespace(**json.loads(noted[0]))
+    frontends = sum(QUERY_FRONTEND in each.labels for each in everything)
+    if frontends and not _interrupted(everything):
+        before.frontends = frontends  # some may have been added since
+    return replace(wanted, settings=taking_up(wanted.settings, before), wishes=taking_up(wanted.wishes, before))
+
+
+def _start_again(engine: Engine, replicas: list[Any], logger: ClusterLogger) -> None:
+    for replica in replicas:
+        try:
+            with explained(f"start the container {replica.name}"):
+                logger.info("Starting replica %s again", replica.name)
+                replica.start()
+        except ClipperException as error:
+            logger.warning("Replica %s is not started again: %s", replica.name, error)
+            engine.remove([replica], graceful=False)
+
+
+class _Start:
+    """A start under way. ``started``: its containers so far."""
+
+    def __init__(self, engine: Engine, wanted: Wanted, logger: ClusterLogger) -> None:
+        self.started: list[Any] = []
+        self._engine = engine
+        self._wanted = wanted
+        self._logger = logger
+        self._ports = {wanted.wishes.redis_port, wanted.wishes.fluentd_port}
+        self._management: Any = None
+
+    def start_servers(self) -> None:
+        """Until ``end`` the name of the management frontend tells that not all of them may be there."""
+        cluster, wishes, settings = self._engine.cluster, self._wanted.wishes, self._wanted.settings
+        if wishes.fluentd_image:
+            port = ports.preferred_port("127.0.0.1", wishes.fluentd_port)
+            self._engine.adopt([self._run(docker_parts.fluentd(cluster, wishes.fluentd_image, port))])
+        log = {"log_level": wishes.log_level, "log_format": wishes.log_format}
+        servers = Servers(cluster, self._store(), settings, (wishes.log_level, wishes.log_format))
+        query, management, rpc = map(self._port, (wishes.query_port, wishes.management_port, wishes.rpc_port))
+        ports_taken = {"query_port": query, "management_port": management, "rpc_port": rpc}
+        remembered = ports_taken | log | asdict(settings)
+        part = docker_parts.management(servers, self._wanted.management_image, management, json.dumps(remembered))
+        self._management = self._run(replace(part, name=part.name + STARTING))
+        if wishes.prometheus_image:
+            config = prometheus_config(f"{docker_parts.management_alias(cluster)}:{docker_parts.INNER_MANAGEMENT}")
+            port = self._port(wishes.prometheus_port)
+            self._run(docker_parts.prometheus(cluster, wishes.prometheus_image, port, config))
+        for index in range(settings.frontends):
+            if index:
+                query, rpc = self._port(0), self._port(0)
+            self._run(docker_parts.query_frontend(servers, self._wanted.query_image, index, query, rpc))
+
+    def end(self) -> None:
+        with explained(f"rename the container {self._management.name}"):
+            self._management.rename(self._management.name.removesuffix(STARTING))
+
+    def _run(self, part: docker_parts.Part) -> Any:
+        self.started.append(self._engine.start(part))
+        return self.started[-1]
+
+    def _port(self, wanted: int) -> int:
+        """One of the host, none twice."""
+        port = ports.preferred_port("127.0.0.1", wanted, self._ports)
+        self._ports.add(port)
+        return port
+
+    def _store(self) -> str:
+        """The address of the store, as containers reach it; what an earlier Redis wrote is in the volume."""
+        cluster, wishes = self._engine.cluster, self._wanted.wishes
+        if wishes.redis_ip:
+            return docker_parts.store_address(wishes.redis_ip, wishes.redis_port, cluster)
+        self._logger.info("Starting managed Redis instance in Docker")
+        self._engine.make_volume(docker_parts.volume_name(cluster))
+        port = ports.preferred_port("127.0.0.1", wishes.redis_port)
+        redis = self._run(docker_parts.redis(cluster, wishes.redis_image, port))
+        _await_redis(redis)
+        return docker_parts.store_address(redis.name, docker_parts.INNER_REDIS, cluster)
+
+
+def _await_redis(redis: Any) -> None:
+    """Servers that start with it would end, as they can't reach it."""
+
+    def missing() -> str:
+        with explained("ask Redis"):
+            code, words = redis.exec_run(["redis-cli", "ping"])
+        said = words.decode(errors="replace").strip()
+        return "" if code == 0 and "PONG" in said else f"Redis does not answer: {said}"
+
+    wait_for([redis], missing, START_TIMEOUT, "Redis")
+
+
+def _missing(cluster: DockerCluster) -> str:
+    if missing := waiting.get(cluster.admin_address, "/admin/ping"):
+        return f"the management frontend: {missing}"
+    for address in cluster.query_addresses:
+        if missing := waiting.get(address, "/health/ready"):
+            return f"the query frontend at {address}: {missing}"
+    return ""

@@ -1,0 +1,75 @@
+"""What a model's image is made of, as far as that goes without an engine."""
+
+import json
+import tarfile
+
+import pytest
+
+from clipper.container.manifest import FILE, Manifest, read_manifest
+from clipper_admin import ClipperException, DockerContainerManager
+from clipper_admin.managers import docker_build, docker_parts
+from clipper_admin.managers.docker_engine import Engine
+from clipper_admin.managers.programs import ReplicaId
+from clipper_admin.version import __registry__, __version__
+
+
+def directory_of(folder, **fields):
+    (folder / FILE).write_text(json.dumps(fields))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("framework", "image"),
+    [("", "python311-closure"), ("sklearn", "sklearn311"), ("pytorch", "pytorch311"), ("tensorflow", "tf311")],
+)
+def test_a_framework_has_an_image_for_each_python(framework, image):
+    assert docker_build.base_name(framework, "3.11") == f"{__registry__}/{image}-container:{__version__}"
+    other = DockerContainerManager("c").find_python("3.12", framework)
+    assert other == (f"{__registry__}/{image.replace('311', '312')}-container:{__version__}", [])
+
+
+def test_an_image_knows_nothing_of_patches():
+    with pytest.raises(ClipperException, match=r"python_version='3\.12\.4', but .* give '3\.12'"):
+        DockerContainerManager("c").find_python("3.12.4", "")
+
+
+def test_another_language_has_no_image(tmp_path):
+    with pytest.raises(ClipperException, match=r"no image for models that java runs: .* with base_image="):
+        docker_build.default_base(directory_of(tmp_path, framework="java", command=["java", "-jar", "x.jar"]))
+
+
+def test_a_container_does_not_choose_among_devices_that_it_does_not_see(tmp_path):
+    directory = directory_of(tmp_path, gpus=["2", "5"], threads=3)
+    inside = tmp_path / "inside"
+    with tarfile.open(fileobj=docker_build._context(directory, "FROM x\n")) as tar:
+        tar.extractall(inside, filter="data")
+    assert read_manifest(inside / "model") == Manifest(threads=3)
+
+
+def options_of(number, gpus):
+    part = docker_parts.replica("c", ReplicaId("m", "1", number), "doubles", "image", gpus, ("info", "text"))
+    engine = Engine("c", "localhost", "net", {})
+    engine._client = StandIn()
+    return engine._options(part)
+
+
+class StandIn:
+    """Of a client: nothing is asked of an engine."""
+
+    @property
+    def api(self):
+        return self
+
+    def create_endpoint_config(self, **options):
+        return options
+
+
+@pytest.mark.parametrize(("number", "device"), [(0, "2"), (1, "GPU-5f"), (2, "2")])
+def test_each_replica_is_given_its_device_alone(number, device):
+    (request,) = options_of(number, "2,GPU-5f")["device_requests"]
+    assert (request.device_ids, request.count) == ([device], 0)
+    assert request.capabilities == [["gpu"]]
+
+
+def test_without_gpus_none_is_asked_for():
+    assert "device_requests" not in options_of(0, "")

@@ -1,0 +1,114 @@
+"""What crashes leave behind, what is not ours, and what containers may use."""
+
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from clipper_admin import ClipperConnection, ClipperException
+from clipper_admin.deployers.python import deploy_python_closure
+from clipper_admin.managers.docker_parts import MANAGEMENT_FRONTEND, MODEL, QUERY_FRONTEND
+from tests.clipper_admin.managers.polling import eventually
+from tests.docker.clusters import adding, ids, manager, running, serve
+from tests.docker.containers import docker
+from tests.integration.rest import ask
+
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(300)]
+
+START = """
+from clipper_admin import ClipperConnection
+from tests.docker.clusters import manager
+ClipperConnection(manager({name!r}, prometheus_image=None)).start_clipper(num_frontend_replicas=4)
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def home(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CLIPPER_HOME", str(tmp_path_factory.mktemp("home")))
+        yield
+
+
+def interrupted_start(name, label):
+    """Kills a session that starts a cluster once it has made a container with this label."""
+    with subprocess.Popen([sys.executable, "-c", START.format(name=name)], stderr=subprocess.DEVNULL) as process:
+        try:
+            eventually(lambda: ids(name, label), timeout=60)
+            assert process.poll() is None
+        finally:
+            process.send_signal(signal.SIGKILL)
+
+
+@pytest.mark.parametrize("label", ["ai.clipper.redis.port", MANAGEMENT_FRONTEND, QUERY_FRONTEND])
+def test_an_interrupted_start_is_taken_up(label):
+    name = "interrupted"
+    interrupted_start(name, label)
+    connection = ClipperConnection(manager(name, prometheus_image=None))
+    try:
+        connection.start_clipper()
+        if label == QUERY_FRONTEND:  # how many there were to be was known by then
+            assert len(connection.cm.get_query_addrs()) == 4
+        serve(connection, "sums", adding(1))
+        assert ask(connection.get_query_addr(), "sums", [1.0])["output"] == 2.0
+        assert len(connection.cm.programs()) == len(set(connection.cm.programs()))
+        with pytest.raises(ClipperException, match="already exists"):
+            ClipperConnection(manager(name)).start_clipper()
+    finally:
+        connection.stop_all(graceful=False)
+    assert not connection.cm.exists()
+
+
+def test_an_interrupted_start_is_removed():
+    interrupted_start("dropped", MANAGEMENT_FRONTEND)
+    assert ids("dropped")
+    connection = ClipperConnection(manager("dropped"))
+    connection.stop_all()
+    assert not connection.cm.exists()
+
+
+def test_what_is_not_of_the_cluster_stays():
+    network = "clipper_test_shared"
+    with running("first", docker_network=network) as first:
+        foreign = docker("run", "--detach", f"--network={network}", "clipper-test-redis")
+        try:
+            serve(first, "sums", adding(1))
+            with running("second", docker_network=network) as second:
+                second.stop_all(keep_state=True)
+                first.stop_all()
+                assert ids("first") == []
+                assert docker("inspect", "--format={{.State.Running}}", foreign) == "true"
+                assert network in docker("network", "ls", "--format={{.Name}}").split()
+                docker("rm", "--force", foreign)
+                # Nobody but the cluster that was kept is on the network now, and stopped.
+                first.start_clipper()
+                first.stop_all()
+                second.start_clipper()
+                assert second.get_all_apps() == []
+        finally:
+            subprocess.run(["docker", "rm", "--force", foreign], capture_output=True, timeout=30)
+    assert network not in docker("network", "ls", "--format={{.Name}}").split()
+
+
+def greedy():
+    """Takes more memory than it may have as it is loaded."""
+
+    class Greedy:
+        def __call__(self, inputs):
+            return inputs
+
+        def __reduce__(self):
+            return eval, ("[bytearray(1 << 24) for _ in range(100)]",)
+
+    return Greedy()
+
+
+def test_limits_hold_and_a_model_beyond_them_is_told():
+    with running("limited", extra_container_kwargs={"mem_limit": "192m"}) as clipper:
+        for each in ids("limited"):
+            assert docker("inspect", "--format={{.HostConfig.Memory}}", each) == str(192 << 20)
+        with pytest.raises(
+            ClipperException, match=r"(?s)greedy:1 failed to start: .* ran out of memory.*Make the model"
+        ):
+            deploy_python_closure(clipper, "greedy", 1, "doubles", greedy())
+        assert ids("limited", f"{MODEL}=greedy_1") == []

@@ -1,0 +1,1 @@
+"""What every container manager does, run with each of them."""
