@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Final, NamedTuple
+
+from clipper.log_format import stamp
+from clipper.store.journal import wall_clock
 
 log = logging.getLogger(__name__)
 
@@ -23,8 +25,7 @@ class Trouble(NamedTuple):
     causes: Mapping[str, str]
 
     def to_json(self) -> dict[str, object]:
-        since = datetime.fromtimestamp(self.since, UTC).isoformat(timespec="seconds")
-        return {"since": since.replace("+00:00", "Z"), "causes": dict(self.causes)}
+        return {"since": stamp(self.since), "causes": dict(self.causes)}
 
 
 class Reach:
@@ -49,7 +50,7 @@ class Reach:
         before = self.trouble
         if before is None:
             log.warning("%s: %s", self._lost, cause)
-        since, causes = before or (time.time(), {})
+        since, causes = before or (wall_clock(), {})
         self.trouble = Trouble(since, {**causes, doing: cause})
 
     def worked(self, doing: str) -> None:
