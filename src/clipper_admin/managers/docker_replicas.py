@@ -65,8 +65,9 @@ class Scaling:
         connected = waiting.connected_replicas(self.cluster.admin_address, self.cluster.frontends)
         if isinstance(connected, str):
             return connected
-        ours = {ReplicaId(self.name, self.version, number_of(each)) for each in added}
-        count = len(connected & ours)
+        # The oldest: it is the last to be removed, so that to remove others leaves one that serves.
+        oldest = {ReplicaId(self.name, self.version, number_of(each)) for each in added[:needed]}
+        count = len(connected & oldest)
         return "" if count >= needed else f"{count} of {needed} replicas are connected to the query frontends"
 
 

@@ -70,7 +70,8 @@ class Deployment:
         connected = self._connected()
         if isinstance(connected, str):
             return connected
-        count = len(connected.intersection(added))
+        # The oldest: it is the last to be removed, so that to remove others leaves one that serves.
+        count = len(connected.intersection(added[:needed]))
         return "" if count >= needed else f"{count} of {needed} replicas are connected to the query frontends"
 
     def _connected_now(self) -> set[ReplicaId]:
