@@ -11,6 +11,7 @@ from clipper_admin import defaults, doctor, quickstart
 from clipper_admin.cli_terminal import FAILED, Kind, Terminal, add_command, table
 from clipper_admin.connection import ClipperConnection
 from clipper_admin.exceptions import ClipperException, ClusterExistsException
+from clipper_admin.log_lines import readable
 from clipper_admin.managers import garbage
 from clipper_admin.managers.base import ContainerManager
 from clipper_admin.managers.folders import Cluster
@@ -186,14 +187,18 @@ def logs(
     follow_: Annotated[bool, typer.Option("--follow", "-f", help="Go on showing lines as they come.")] = False,
     lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="How many of the last lines to show.")] = 50,
 ) -> None:
-    """Show the logs of a cluster's programs, running or not. With --output json, one JSON object a line."""
+    """Show the logs of a cluster's programs, running or not. With --output json, one JSON object a line.
+
+    Lines that are JSON (`clipper start --log-format json`) are shown as text, or with --output json as they are.
+    """
     manager = terminal.manager()
     if not manager.programs():
         raise ClipperException(f"Cluster {terminal.cluster} has no logs: start it with {terminal.command('start')}")
     shown = manager.log_lines(program, lines, follow_)
     try:
         for name, line in shown:
-            terminal.show({"program": name, "line": line}, line if program else f"{name} | {line}")
+            text = readable(line)
+            terminal.show({"program": name, "line": line}, text if program else f"{name} | {text}")
     except KeyboardInterrupt:
         return
 

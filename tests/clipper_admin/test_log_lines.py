@@ -1,9 +1,10 @@
 import itertools
+import json
 
 import pytest
 
 from clipper_admin import log_lines
-from clipper_admin.log_lines import Tail, follow, last_lines
+from clipper_admin.log_lines import Tail, follow, last_lines, readable
 
 
 def test_last_lines(tmp_path):
@@ -62,3 +63,10 @@ def test_follow_from_the_end(tmp_path, count, monkeypatch):
     shown = follow({"a": path}, count)
     assert next(shown) == ("a", "2" if count == 0 else "1")
     shown.close()
+
+
+def test_json_of_servers_and_containers_is_readable():
+    told = {"time": "2026-11-28T11:04:48.123Z", "level": "error", "message": "it failed", "traceback": "Trace\n  x"}
+    text = f'plain\n{json.dumps(told)}\n{{"time": broken\n{{"other": 1}}'
+    shown = "2026-11-28T11:04:48.123Z it failed\nTrace\n  x"
+    assert readable(text) == f'plain\n{shown}\n{{"time": broken\n{{"other": 1}}'

@@ -94,6 +94,7 @@ def test_sigterm_leaves_nothing_running(tmp_path):
     assert list((tmp_path / "clusters").glob("*/cluster.json")) == []
 
 
+@pytest.mark.heavy
 @pytest.mark.cluster
 def test_the_quickstart_for_real(tmp_path):
     command = [sys.executable, "-m", "clipper_admin.cli", "quickstart", "--home", str(tmp_path), "-o", "json"]

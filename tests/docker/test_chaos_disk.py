@@ -5,8 +5,8 @@ import pytest
 from clipper_admin.managers.docker_parts import REDIS_PORT, volume_name
 from tests.clipper_admin.managers.polling import eventually
 from tests.docker.chaos import RUN, Feeders, cluster, containers, kept, load, more, reasons, serve, started_again
+from tests.docker.clusters import IMAGES
 from tests.docker.containers import Container, docker
-from tests.docker.test_manager import IMAGES
 from tests.integration.rest import refusal
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(300)]

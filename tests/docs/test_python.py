@@ -86,6 +86,7 @@ def test_where_a_model_runs(tmp_path, monkeypatch):
         clipper_conn.stop_all(graceful=False)
 
 
+@pytest.mark.heavy
 @pytest.mark.cluster
 def test_the_examples_run(tmp_path):
     connect, *session = blocks(PAGE)

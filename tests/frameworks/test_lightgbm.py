@@ -12,6 +12,7 @@ from clipper_admin.deployers import lightgbm as deployer
 from tests.frameworks.conftest import assert_same_answers
 
 lightgbm = pytest.importorskip("lightgbm")
+pytestmark = pytest.mark.heavy
 QUIET = {"verbose": -1, "num_threads": 1}
 
 
@@ -32,14 +33,12 @@ def test_a_classifier_answers_its_labels(clipper, serve, digits, classifier):
     assert_same_answers(clipper, serve("labels"), digits[2], classifier.predict(digits[2]))
 
 
-@pytest.mark.heavy
 def test_a_classifier_answers_its_probabilities(clipper, serve, digits, classifier):
     deployer.deploy_lightgbm_model(clipper, "odds", 1, "floats", classifier, method="predict_proba")
     floats = digits[2].astype(np.float32)
     assert_same_answers(clipper, serve("odds", "floats"), floats, classifier.predict_proba(floats), tolerance=1e-6)
 
 
-@pytest.mark.heavy
 def test_two_labels_may_be_words(clipper, serve):
     data, labels = load_breast_cancer(return_X_y=True)
     model = lightgbm.LGBMClassifier(n_estimators=5, **QUIET).fit(data, np.array(["ill", "well"])[labels])
@@ -49,7 +48,6 @@ def test_two_labels_may_be_words(clipper, serve):
     assert_same_answers(clipper, serve("two"), data[:256], model.predict_proba(data[:256]), tolerance=1e-6)
 
 
-@pytest.mark.heavy
 def test_a_regressor_answers_numbers(clipper, serve):
     data, target = load_diabetes(return_X_y=True)
     model = lightgbm.LGBMRegressor(n_estimators=10, **QUIET).fit(data, target)
@@ -57,7 +55,6 @@ def test_a_regressor_answers_numbers(clipper, serve):
     assert_same_answers(clipper, serve("regressor"), data[:256], model.predict(data[:256]), tolerance=1e-6)
 
 
-@pytest.mark.heavy
 def test_a_booster_answers_by_its_best_iteration(clipper, serve):
     data, target = load_diabetes(return_X_y=True)
     train = lightgbm.Dataset(data[:300], target[:300])
@@ -75,7 +72,6 @@ def test_a_booster_answers_by_its_best_iteration(clipper, serve):
     assert_same_answers(clipper, serve("booster"), data[:256], model.predict(data[:256]), tolerance=1e-6)
 
 
-@pytest.mark.heavy
 def test_an_objective_of_ones_own_answers_its_raw_scores(clipper, serve):
     data, labels = load_breast_cancer(return_X_y=True)
 
@@ -89,7 +85,6 @@ def test_an_objective_of_ones_own_answers_its_raw_scores(clipper, serve):
     assert_same_answers(clipper, serve("own"), data[:256], expected, tolerance=1e-6)
 
 
-@pytest.mark.heavy
 def test_a_function_may_be_given(clipper):
     iris = load_iris()
     model = lightgbm.LGBMClassifier(n_estimators=5, **QUIET).fit(iris.data, iris.target_names[iris.target])
@@ -101,7 +96,6 @@ def test_a_function_may_be_given(clipper):
     assert_same_answers(clipper, "iris", iris.data, shout(model, iris.data))
 
 
-@pytest.mark.heavy
 def test_a_booster_is_given_to_a_function_as_it_is(clipper, serve, classifier, digits):
     def best(model, inputs):
         return model.predict(inputs, raw_score=True).argmax(axis=1)
@@ -135,7 +129,6 @@ def test_what_can_not_answer_is_refused_before_anything_starts(clipper, make, me
     assert "none:1" not in clipper.get_all_models()
 
 
-@pytest.mark.heavy
 def test_a_function_that_fails_on_the_sample_leaves_nothing_behind(clipper):
     with pytest.raises(ClipperException, match="Expected model to return 1 outputs, found 2 outputs"):
         deployer.deploy_lightgbm_model(

@@ -56,6 +56,7 @@ def graph(operator, kind, shape, inputs=("x",), outputs=None):
     return onnx.helper.make_model(made, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
 
 
+@pytest.mark.heavy
 def test_an_exported_model_of_sklearn_answers_its_labels(clipper, serve, digits, classifier, proto):
     deployer.deploy_onnx_model(clipper, "labels", 1, "doubles", proto)
     assert_same_answers(clipper, serve("labels"), digits[2], classifier.predict(digits[2]))
@@ -98,6 +99,7 @@ def test_weights_in_a_file_of_their_own_come_along(clipper, serve, digits, tmp_p
     assert_same_answers(clipper, serve("weights", "floats"), digits[2], digits[2] @ weights, tolerance=1e-5)
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("rows", [1, 4])
 def test_a_model_of_a_fixed_batch_and_of_images_gets_its_shape(clipper, serve, digits, rows):
     model = graph("Neg", onnx.TensorProto.DOUBLE, [rows, 1, 8, 8])

@@ -26,6 +26,7 @@ def digits():
     return data[:1000], labels[:1000], data[1000:1256]
 
 
+@pytest.mark.heavy
 def test_a_pipeline_answers_its_labels(clipper, serve, digits):
     data, labels, new = digits
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=500)).fit(data, labels)
@@ -114,6 +115,7 @@ def test_each_query_gets_the_probabilities_of_all_targets(clipper, serve):
         np.testing.assert_allclose(served[place], [target[place] for target in expected], rtol=1e-9)
 
 
+@pytest.mark.heavy
 def test_labels_that_look_like_json_stay_texts(clipper, serve, digits):
     data, labels, new = digits
     names = np.array(["1e5", "null", "01", "true", '"a"', "[1]", "8", "é", "", " "])
@@ -192,6 +194,7 @@ def test_options_are_checked_before_anything_starts(clipper, digits, options, er
     assert_nothing_left(clipper, "none")
 
 
+@pytest.mark.heavy
 def test_a_sample_of_the_wrong_width_is_what_is_told_of(clipper, digits):
     model = Ridge().fit(digits[0], digits[1])
     with pytest.raises(ClipperException, match=r"Can't answer the sample(.|\n)*Correct the model, or the sample"):

@@ -12,6 +12,7 @@ from clipper_admin.deployers import xgboost as deployer
 from tests.frameworks.conftest import assert_same_answers
 
 xgboost = pytest.importorskip("xgboost")
+pytestmark = pytest.mark.heavy
 
 
 @pytest.fixture(scope="module")
@@ -31,14 +32,12 @@ def test_a_classifier_answers_its_labels(clipper, serve, digits, classifier):
     assert_same_answers(clipper, serve("labels"), digits[2], classifier.predict(digits[2]))
 
 
-@pytest.mark.heavy
 def test_a_classifier_answers_its_probabilities(clipper, serve, digits, classifier):
     deployer.deploy_xgboost_model(clipper, "odds", 1, "floats", classifier, method="predict_proba")
     floats = digits[2].astype(np.float32)
     assert_same_answers(clipper, serve("odds", "floats"), floats, classifier.predict_proba(floats), tolerance=1e-6)
 
 
-@pytest.mark.heavy
 def test_a_regressor_answers_numbers_and_knows_what_is_missing(clipper, serve):
     data, target = load_diabetes(return_X_y=True)
     data[::3, 2] = -7.0
@@ -47,7 +46,6 @@ def test_a_regressor_answers_numbers_and_knows_what_is_missing(clipper, serve):
     assert_same_answers(clipper, serve("regressor"), data[:256], model.predict(data[:256]), tolerance=1e-6)
 
 
-@pytest.mark.heavy
 def test_a_booster_of_named_columns_gets_its_matrix(clipper, serve, caplog):
     data, target = load_diabetes(return_X_y=True)
     names = [f"f{place}" for place in range(data.shape[1])]
@@ -60,7 +58,6 @@ def test_a_booster_of_named_columns_gets_its_matrix(clipper, serve, caplog):
     assert (short["default"], short["default_reason"]) == (True, "model_error")
 
 
-@pytest.mark.heavy
 def test_a_function_may_be_given(clipper):
     iris = load_iris()
     model = xgboost.XGBClassifier(n_estimators=5, n_jobs=1).fit(iris.data, iris.target)
@@ -73,7 +70,6 @@ def test_a_function_may_be_given(clipper):
     assert_same_answers(clipper, "iris", iris.data, [names[label] for label in model.predict(iris.data)])
 
 
-@pytest.mark.heavy
 def test_a_booster_is_given_to_a_function_as_it_is(clipper, serve, digits):
     data, labels, new = digits
     model = xgboost.train({"nthread": 1}, xgboost.DMatrix(data, labels), 5)

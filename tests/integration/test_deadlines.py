@@ -145,6 +145,7 @@ def test_each_application_keeps_its_own_objective(clipper, serve, query_addr, un
     assert outputs([ask(query_addr, hasty, [1.0])]) == [1]  # from the cache
 
 
+@pytest.mark.heavy
 def test_idle_costs_nothing(start):
     """Less than 1 % of a core for each process of a cluster that has served and now has nothing to do.
 

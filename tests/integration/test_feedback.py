@@ -87,6 +87,7 @@ def test_each_user_has_models_of_his_own(app_of, clipper, query_addr):
     assert left in state["weights"]
 
 
+@pytest.mark.heavy
 def test_any_frontend_joins_what_another_has_answered(start, app_of):
     pair = start("two", num_frontend_replicas=2)
     app, _ = app_of(first_of(), answering("-7"), on=pair)
@@ -102,6 +103,7 @@ def test_any_frontend_joins_what_another_has_answered(start, app_of):
     assert pair.get_selection_state(app)["feedbacks"] == 400, "two frontends fed one state, and no update is lost"
 
 
+@pytest.mark.heavy
 def test_acknowledged_feedback_survives_kill_9_of_the_frontend(start, app_of, unique):
     clipper = start("killed")
     app, (good, bad) = app_of(first_of(), answering("-7"), on=clipper)
@@ -209,6 +211,7 @@ def test_a_policy_is_changed_while_it_serves(app_of, clipper, query_addr):
     assert clipper.get_selection_state(app)["weights"][good] > 0.5
 
 
+@pytest.mark.heavy
 def test_a_policy_of_ones_own(start, app_of, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
     clipper = start("own")

@@ -38,6 +38,7 @@ def wait_for_answers(load, more):
     eventually(lambda: len(load.answers) >= goal)
 
 
+@pytest.mark.heavy
 def test_a_replica_that_hangs_under_load_makes_nobody_late(clipper, serve, query_addr):
     """Its batch is sent to the other one as well; it goes back to work after that, and nothing is answered twice."""
     name = serve(slow(0.005), num_replicas=2, slo=2_000_000)
@@ -105,6 +106,7 @@ def of_unequal_replicas(path):
     return answer
 
 
+@pytest.mark.heavy
 def test_a_replica_four_times_slower_helps_and_makes_nobody_late(serve, query_addr, tmp_path):
     name = serve(of_unequal_replicas(str(tmp_path / "seen")), num_replicas=2, batch_size=1, slo=2_000_000)
     connected(query_addr, name, 2)

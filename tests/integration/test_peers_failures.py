@@ -207,6 +207,7 @@ def wakes(pid):
 
 
 @cluster
+@pytest.mark.heavy
 def test_idle_processes_do_not_wake(start):
     """A query frontend looks at the store, uvicorn ten times a second whether to stop, a container every 5 s."""
     clipper = start("still")
@@ -252,6 +253,7 @@ time.time, time.time_ns = behind(time.time, 3600.0), behind(time.time_ns, 3600 *
 
 
 @cluster
+@pytest.mark.heavy
 def test_a_clock_set_back_by_an_hour_changes_nothing(start, serve, monkeypatch, tmp_path):
     """In every process of a cluster, as far as Python tells it the time; ``tests/test_clock.py`` sees to the rest."""
     flag = tmp_path / "set-back"
@@ -285,6 +287,7 @@ def test_a_clock_set_back_by_an_hour_changes_nothing(start, serve, monkeypatch, 
 
 
 @cluster
+@pytest.mark.heavy
 def test_from_sigterm_on_it_is_not_ready_and_answers_what_it_has(clipper, serve, query_addr):
     """Asked over connections on which something is under way, since the others are closed and nobody else gets in."""
     name = serve(slow(1.0))

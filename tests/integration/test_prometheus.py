@@ -52,6 +52,7 @@ def failing():
     return failing
 
 
+@pytest.mark.heavy
 def test_deploys_scaling_and_metrics_of_ones_own_are_seen(clipper, prometheus, serve, query_addr, unique):
     containers = f'up{{job="clipper-containers",model="{unique}"}}'
     prometheus.await_values('up{job="clipper-frontends",frontend="frontend-0,frontend-1"}', 1)
@@ -85,6 +86,7 @@ def test_deploys_scaling_and_metrics_of_ones_own_are_seen(clipper, prometheus, s
     prometheus.await_values(containers)
 
 
+@pytest.mark.heavy
 def test_every_query_of_the_dashboard_finds_data(clipper, prometheus, query_addr, unique):
     clipper.register_application(unique, "doubles", "-1", 10_000_000, "exp3", None)
     for name, function in (("good", echo()), ("bad", failing())):
@@ -106,6 +108,7 @@ def test_every_query_of_the_dashboard_finds_data(clipper, prometheus, query_addr
             prometheus.await_data(query)
 
 
+@pytest.mark.heavy
 def test_every_name_of_the_dashboard_is_served(clipper, prometheus, serve, query_addr):
     ask(query_addr, serve(echo()), [1.0])
     targets = send(clipper.cm.get_admin_addr(), "GET", "/admin/metrics_targets").json()

@@ -79,6 +79,7 @@ def test_both_frontends_answer_and_either_takes_feedback(cluster, app):
     assert feedbacks(cluster, app) == 2
 
 
+@pytest.mark.heavy
 def test_no_update_is_lost_when_both_learn_at_once(cluster, app):
     def one(number):
         query_id, value = query(cluster.addresses[number % 2], app)

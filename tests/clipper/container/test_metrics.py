@@ -137,6 +137,7 @@ def test_metrics_are_bounded_in_number(registry):
         registry.add("more", "Gauge", "")
 
 
+@pytest.mark.heavy
 def test_a_million_reports_take_no_memory_and_none_is_lost(registry):
     registry.add("size", "Histogram", "", [10, 100])
     registry.add("asked", "Counter", "")
