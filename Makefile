@@ -36,7 +36,7 @@ type: $(VENV)/.test
 	$(BIN)/mypy
 
 unit: $(VENV)/.test
-	$(BIN)/pytest -q -n 2 --dist loadfile -m "not heavy and not frameworks and not docker"
+	$(BIN)/pytest -q -n 3 --dist loadfile -m "not heavy and not frameworks and not docker"
 
 test-heavy: $(VENV)/.test ## the tests that take long: examples, the README's commands, whole benchmarks
 	$(BIN)/pytest -q -n 2 --dist loadfile -m "heavy and not docker"

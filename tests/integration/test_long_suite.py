@@ -117,11 +117,13 @@ def test_replicas_share_the_work_and_the_metrics_say_so(serve, query_addr):
     name = serve(adding(), num_replicas=2, batch_size=1)
     eventually(lambda: metrics(query_addr)("clipper_replica_up", model=name, version="1") == 2)
     assert outputs(ask_batch(query_addr, name, [[float(each)] for each in range(100)])) == list(range(100))
+    eventually(lambda: metrics(query_addr)("clipper_inflight", model=name, version="1") == 0)
     value = metrics(query_addr)
     assert value("clipper_requests_total", app=name, outcome="ok") == 100
     assert value("clipper_requests_total", app=name, outcome="default") == 0
-    hedged = value("clipper_hedged_queries_total", model=name, version="1")  # on a busy machine one may be late
-    assert value("clipper_predictions_total", model=name, version="1") == 100 + hedged
+    # On a busy machine some may be late, and are queued once more; not all of those copies are needed in the end.
+    hedged = value("clipper_hedged_queries_total", model=name, version="1")
+    predictions = value("clipper_predictions_total", model=name, version="1")
+    assert 100 <= predictions <= 100 + hedged
     assert value("clipper_request_duration_seconds_count", app=name) == 100
-    assert value("clipper_batch_size_sum", model=name, version="1") == 100 + hedged
-    assert value("clipper_inflight", model=name, version="1") == 0
+    assert value("clipper_batch_size_sum", model=name, version="1") == predictions
