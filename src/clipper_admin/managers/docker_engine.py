@@ -177,6 +177,7 @@ class Engine:
         return {"label": wanted}
 
     def _options(self, part: Part) -> dict[str, Any]:
+        bind = "127.0.0.1" if part.only_local else self._bind
         extra = {name: value for name, value in self._extra.items() if name not in ("labels", "environment")}
         options = {
             "restart_policy": {"Name": "unless-stopped"},
@@ -184,7 +185,7 @@ class Engine:
             "name": part.name,
             "labels": {**self._extra.get("labels", {}), **part.labels},
             "environment": {**_as_mapping(self._extra.get("environment", {})), **part.environment},
-            "ports": {f"{inside}/tcp": (self._bind, host) for inside, host in part.ports.items()},
+            "ports": {f"{inside}/tcp": (bind, host) for inside, host in part.ports.items()},
             "volumes": [f"{name}:{path}" for name, path in part.volumes.items()],
             "network": self._network,
             "networking_config": {self._network: self.client.api.create_endpoint_config(aliases=list(part.aliases))},

@@ -44,6 +44,7 @@ class Part:
 
     ``ports``: inside -> on the host. ``volumes``: name -> path inside. ``aliases``: further names on the network.
     ``files``: path inside -> text, put there before it starts. ``gpu``: the one device it sees.
+    ``only_local``: its ports are for the engine's machine alone, wherever those of others are published.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Part:
     aliases: tuple[str, ...] = ()
     files: Mapping[str, str] = field(default_factory=dict)
     gpu: str | None = None
+    only_local: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,7 @@ def redis(cluster: str, image: str, port: int) -> Part:
         {CLUSTER: cluster, REDIS_PORT: str(port)},
         command=("redis-server", "--appendonly", "yes", "--appendfsync", "always", "--protected-mode", "no"),
         ports={INNER_REDIS: port},
+        only_local=True,  # it asks nobody for a password
         volumes={volume_name(cluster): "/data"},
     )
 
@@ -174,6 +177,7 @@ def fluentd(cluster: str, image: str, port: int) -> Part:
         image,
         {CLUSTER: cluster, FLUENTD_PORT: str(port)},
         ports={INNER_FLUENTD: port},
+        only_local=True,
         files={"/fluentd/etc/fluent.conf": config},
     )
 

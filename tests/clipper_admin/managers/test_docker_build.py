@@ -47,8 +47,14 @@ def test_a_container_does_not_choose_among_devices_that_it_does_not_see(tmp_path
 
 
 def options_of(number, gpus):
-    part = docker_parts.replica("c", ReplicaId("m", "1", number), "doubles", "image", gpus, ("info", "text"))
-    engine = Engine("c", "localhost", "net", {})
+    return options(
+        docker_parts.replica("c", ReplicaId("m", "1", number), "doubles", "image", gpus, ("info", "text")),
+        "localhost",
+    )
+
+
+def options(part, host):
+    engine = Engine("c", host, "net", {})
     engine._client = StandIn()
     return engine._options(part)
 
@@ -62,6 +68,17 @@ class StandIn:
 
     def create_endpoint_config(self, **options):
         return options
+
+
+@pytest.mark.parametrize("make", [docker_parts.redis, docker_parts.fluentd])
+def test_what_asks_nobody_for_a_password_is_for_its_machine_alone(make):
+    (published,) = options(make("c", "image", 4242), "10.0.0.7")["ports"].values()
+    assert published == ("127.0.0.1", 4242)
+
+
+def test_what_users_ask_is_published_where_they_are():
+    part = docker_parts.prometheus("c", "image", 4242, "")
+    assert list(options(part, "10.0.0.7")["ports"].values()) == [("0.0.0.0", 4242)]
 
 
 @pytest.mark.parametrize(("number", "device"), [(0, "2"), (1, "GPU-5f"), (2, "2")])
