@@ -16,7 +16,7 @@ NETWORK = "clipper_test"
 def manager(name, **options):
     ports = ("query", "management", "rpc")
     anywhere = {f"clipper_{each}_port": 0 for each in ports} | {"redis_port": 0, "prometheus_port": 0}
-    return DockerContainerManager(name, **anywhere, **{**IMAGES, "docker_network": NETWORK} | options)
+    return DockerContainerManager(name, **(anywhere | IMAGES | {"docker_network": NETWORK} | options))
 
 
 @contextlib.contextmanager

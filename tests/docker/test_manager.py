@@ -10,7 +10,7 @@ from clipper_admin import ClipperConnection, ClipperException
 from clipper_admin.deployers.python import deploy_python_closure
 from clipper_admin.managers.docker_parts import CLUSTER, MODEL, QUERY_FRONTEND, REDIS_PORT
 from tests.clipper_admin.managers.polling import eventually
-from tests.docker.clusters import adding, ids, manager, serve
+from tests.docker.clusters import IMAGES, NETWORK, adding, ids, manager, running, serve
 from tests.docker.containers import docker
 from tests.integration.rest import ask, post, send
 
@@ -170,3 +170,20 @@ def test_a_kept_cluster_is_taken_up_again(clipper):
     finally:
         connection.stop_all(graceful=False)
     assert ids("kept") == []
+
+
+def test_a_redis_that_is_there_already_is_used_and_left_alone(clipper):
+    """As for users who run one for all: the cluster starts none, and ends none."""
+    redis = docker("run", "--detach", "--network", NETWORK, "--name", "redis-of-others", IMAGES["redis_image"])
+    try:
+        docker("exec", redis, "redis-cli", "set", "others", "7")
+        with running("guest", redis_ip="redis-of-others", redis_port=6379) as connection:
+            assert ids("guest", REDIS_PORT) == []
+            serve(connection, "sums", adding(3), policy="thompson")
+            answer = ask(connection.get_query_addr(), "sums", [4.0])
+            body = {"query_id": answer["query_id"], "label": 7}
+            assert post(connection.get_query_addr(), "/sums/update", body).json()["accepted"]
+            assert any(b"{guest}" in key.encode() for key in docker("exec", redis, "redis-cli", "keys", "*").split())
+        assert docker("exec", redis, "redis-cli", "get", "others") == "7"
+    finally:
+        docker("rm", "--force", "--volumes", redis)
