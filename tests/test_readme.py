@@ -139,6 +139,6 @@ def test_every_file_named_is_there(name):
 
 def test_every_make_target_named_is_there():
     targets = re.findall(r"`make (\w+)`", read("CONTRIBUTING.md"))
-    assert len(targets) == 6
+    assert set(targets) >= {"lint", "type", "unit", "quickstart", "bench", "images"}
     for target in targets:
         assert steps_of(target)
