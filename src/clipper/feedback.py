@@ -25,6 +25,7 @@ class FeedbackRequest(NamedTuple):
     query_id: int | None
     data: bytes | None
     user: str
+    request_id: str = ""
 
 
 class FeedbackAnswer(NamedTuple):

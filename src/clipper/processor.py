@@ -101,12 +101,12 @@ class Processor:
             lane.defaulted(query, "no_model", f"nothing to ask: {what_is_missing(app)}")
         return query
 
-    def ask_aside(self, app: AppView, data: bytes, answer: Answer, user: str) -> None:
+    def ask_aside(self, app: AppView, data: bytes, answer: Answer, user: str, request_id: str) -> None:
         """As ``predict`` by the policy, on behalf of feedback: it counts as no query of the application."""
         lane = self._asides.get(app)
         if lane is None:
             lane = self._asides[app] = self._lane(app, AppMetrics())
-        self._ask_by_policy(lane, data, answer, self._time(), app.models, user)
+        self._ask_by_policy(lane, data, answer, self._time(), app.models, user, request_id)
 
     def recent(self, app: AppView, query_id: int) -> tuple[ModelVersion, bytes] | None:
         """Of one of the last answers that no policy made: the model and its output."""

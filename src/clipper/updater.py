@@ -118,7 +118,7 @@ class Updater:
             if not self._decisions.find_complete(prediction.query_id, found):
                 respond(refusal)
 
-        self._processor.ask_aside(app, request.data, answered, request.user)
+        self._processor.ask_aside(app, request.data, answered, request.user, request.request_id)
 
     def _accept(self, app: AppView, decision: DecisionRecord, request: FeedbackRequest, respond: Respond) -> None:
         def written(outcome: bool | StoreError) -> None:

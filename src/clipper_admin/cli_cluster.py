@@ -55,17 +55,22 @@ def start(
     frontends: Annotated[int | None, typer.Option(help="Query frontends that share the query port. [1]")] = None,
     cache_size: Annotated[int | None, typer.Option(help="Bytes of prediction cache; 0: off. [33554432]")] = None,
     log_level: Annotated[
-        str | None, typer.Option(help="debug (a line for each request), info, warning or error. [info]")
+        str | None,
+        typer.Option(
+            envvar="CLIPPER_LOG_LEVEL", help="debug (a line for each request), info, warning or error. \\[info]"
+        ),
     ] = None,
-    log_format: Annotated[str | None, typer.Option(help="text, or json: an object a line. [text]")] = None,
+    log_format: Annotated[
+        str | None, typer.Option(envvar="CLIPPER_LOG_FORMAT", help="text, or json: an object a line. \\[text]")
+    ] = None,
     redis_image: Annotated[
-        str | None, typer.Option(envvar="CLIPPER_REDIS_IMAGE", help="In Docker: image of its Redis. [redis:7]")
+        str | None, typer.Option(envvar="CLIPPER_REDIS_IMAGE", help="In Docker: image of its Redis. \\[redis:7]")
     ] = None,
     prometheus_image: Annotated[
         str | None,
         typer.Option(
             envvar="CLIPPER_PROMETHEUS_IMAGE",
-            help="In Docker: image of its Prometheus; '' for none. [prom/prometheus]",
+            help="In Docker: image of its Prometheus; '' for none. \\[prom/prometheus]",
         ),
     ] = None,
 ) -> None:

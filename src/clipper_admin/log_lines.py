@@ -24,8 +24,11 @@ def _plain(line: str) -> str:
         return line
     try:
         told = json.loads(line)
-        return "\n".join([f"{told['time']} {told['message']}", *filter(None, [told.get("traceback")])])
-    except (ValueError, KeyError, TypeError):
+        level, name = told["level"].upper(), told.get("request_id", "")
+        about = f" (request {name})" if name else ""
+        text = f"{told['time']} {level:7} {told['logger']}: {told['message']}{about}"
+        return "\n".join([text, *filter(None, [told.get("traceback")])])
+    except (ValueError, KeyError, TypeError, AttributeError):  # a model may print what it likes
         return line
 
 

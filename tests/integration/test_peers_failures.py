@@ -191,7 +191,7 @@ def test_a_replica_killed_in_the_middle_of_a_batch_costs_nothing(clipper, serve,
     (program,) = [each for each, pid in pids.items() if pid == victim]
     assert "these are my last words about 8 inputs" in clipper.cm.log_path(program).read_text()
     frontend = clipper.cm.log_path("query-frontend-0").read_text()
-    assert f"lost contact with container {name}:1 (pid {victim})" in frontend
+    assert f"lost contact with container {name}:1 (replica {program.rpartition('-')[2]}, pid {victim})" in frontend
 
 
 # -- 10: idling

@@ -103,6 +103,13 @@ def test_refused_requests_and_feedback_are_named_as_well(clipper, app):
     assert (answer.status, answer.headers["X-Request-Id"]) == (404, "fed")
 
 
+def test_feedback_by_input_is_named_to_the_model_that_is_asked(clipper, app):
+    body = {"input": [30.0], "label": 1}
+    answer = send(clipper.get_query_addr(), "POST", f"/{app}/update", body, {"X-Request-Id": "by-input"})
+    assert answer.status == 200, answer
+    assert sum(line["queries"] for line in lines_about(clipper, "model_1-0", "by-input")) == 1
+
+
 def test_management_names_what_a_request_has_changed(clipper):
     body = {"name": "other", "input_type": "doubles", "default_output": "0", "latency_slo_micros": 1000}
     address, headers = clipper.cm.get_admin_addr(), {"X-Request-Id": "change"}

@@ -208,9 +208,10 @@ class Connection:
 
     def _refuse(self, error: ClipperError, headers: bytes = b"") -> None:
         """Answers what the client is sending with an error, after the answers due before it, and closes."""
-        self._reader.stop()
         exchange = Exchange(self, b"", b"", b"", {}, self._last_read)
+        exchange.request_id = self._reader.request_id()
         exchange.last = True
+        self._reader.stop()
         self._waiting.append(exchange)
         exchange.reply(error.status, error.to_json(), headers=headers)
 

@@ -82,6 +82,10 @@ class RequestReader:
         if self.phase != IDLE:
             self._check_unfinished()
 
+    def request_id(self) -> str:
+        """Of the request whose body is under way, if its client names it."""
+        return "" if self._exchange is None else self._exchange.request_id
+
     def stop(self) -> None:
         """Takes no further request, be it begun."""
         self.phase = SHUT

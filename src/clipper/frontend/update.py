@@ -56,11 +56,11 @@ class UpdateEndpoint:
             self._respond(exchange, outcome)
 
         try:
-            self._updater.update(self._app, self._read(exchange.body), respond)
+            self._updater.update(self._app, self._read(exchange.body, exchange.request_id), respond)
         except ClipperError as error:
             respond(error)
 
-    def _read(self, body: bytes | bytearray) -> FeedbackRequest:
+    def _read(self, body: bytes | bytearray, request_id: str) -> FeedbackRequest:
         try:
             fields = _decode(body)
             label = None if fields.label == NO_VALUE else msgspec.json.decode(fields.label)
@@ -75,7 +75,7 @@ class UpdateEndpoint:
             raise _complaint("send one of query_id and input" + (", not both" if has_input else ""))
         user = check_user(fields.uid if fields.user_id is None else fields.user_id)
         data = self._input(fields.input) if has_input else None
-        return FeedbackRequest(label, fields.loss, fields.query_id, data, user)
+        return FeedbackRequest(label, fields.loss, fields.query_id, data, user, request_id)
 
     def _input(self, raw: msgspec.Raw) -> bytes:
         """The input as the models get it, read as predict reads it."""

@@ -111,7 +111,8 @@ class ContainerConnection:
 
     def _greet(self, frame: Frame) -> None:
         hello = wire.decode_hello(frame)
-        self._name = f"container {hello.model_name}:{hello.model_version} (pid {hello.pid})"
+        replica = "" if hello.replica_id is None else f"replica {hello.replica_id}, "
+        self._name = f"container {hello.model_name}:{hello.model_version} ({replica}pid {hello.pid})"
         assert self._transport is not None
         assert self._patience is not None
         self._patience.cancel()

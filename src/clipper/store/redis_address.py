@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 from typing import Final, NamedTuple
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -39,9 +40,9 @@ def parse_address(text: str) -> RedisAddress:
         settings = dict(parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query)))
         _ = parts.port  # raises what is wrong with it
     except ValueError:  # whose text may have a part of the password
-        raise ConfigError(
-            f"the store {shown} is not an address: write {FORM}, and in the password %2F for a slash and so on"
-        ) from None
+        raise _no_address(shown) from None
+    if parts.fragment or (parts.scheme != "unix" and re.fullmatch("(/[0-9]*)?", parts.path) is None):
+        raise _no_address(shown)
     cluster = settings.pop("cluster", DEFAULT_CLUSTER)
     if not cluster or set("{}") & set(cluster) or not cluster.isprintable():
         raise ConfigError(f"the store {shown} names no cluster that can be: give cluster=NAME, without braces")
@@ -55,6 +56,13 @@ def parse_address(text: str) -> RedisAddress:
     _check_authorities(settings.get(_CA), shown)
     place = text.partition("?")[0]
     return RedisAddress(f"{place}?{urlencode(settings)}" if settings else place, cluster, shown)
+
+
+def _no_address(shown: str) -> ConfigError:
+    return ConfigError(
+        f"the store {shown} is not an address: write {FORM}, where DB is a number, and in the password %2F for a "
+        "slash, %23 for #, %40 for @"
+    )
 
 
 def _check_authorities(file: str | None, shown: str) -> None:

@@ -62,6 +62,17 @@ def test_a_head_with_a_request_id_is_not_remembered():
     run(scenario())
 
 
+def test_a_body_that_is_refused_for_its_size_is_answered_with_the_id():
+    async def scenario():
+        async with serving(echo) as served:
+            client = await served.connect()
+            await client.send(b"POST /a HTTP/1.1\r\nX-Request-Id: large\r\nContent-Length: 99999999999\r\n\r\nab")
+            answer = await client.response()
+            assert (answer.status, answer.headers[b"x-request-id"]) == (413, b"large")
+
+    run(scenario())
+
+
 def test_what_ends_a_connection_or_is_framed_otherwise_is_not_remembered():
     requests = (
         b"POST /a HTTP/1.1\r\nConnection: close\r\nContent-Length: 2\r\n\r\nab",

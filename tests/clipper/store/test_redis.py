@@ -221,7 +221,8 @@ def test_a_unix_socket_and_another_database_are_addresses(start, tmp_path):
         ("redis://:a/sesame@host:1/0", "not an address: .* in the password %2F"),
         ("redis://:a?sesame@host:1/0", "not an address"),
         ("redis://host/?decode_responses=1", "has the setting 'decode_responses'"),
-        ("redis://host/notanumber?cluster=a", "is not an address|can't be reached"),
+        ("redis://host/notanumber?cluster=a", "is not an address: .* where DB is a number"),
+        ("redis://:p@w/#sesame@host:1/0", "not an address: .* %23 for #"),
         ("postgres://host/db", "no store of the kind postgres://"),
     ],
 )
