@@ -16,6 +16,7 @@ from clipper_admin.managers import docker_build, docker_logs, environments
 from clipper_admin.managers.docker_cluster import DockerCluster, as_started, running_clusters, stop
 from clipper_admin.managers.docker_engine import Engine
 from clipper_admin.managers.docker_frontends import FrontendScaling
+from clipper_admin.managers.docker_images import remove_images
 from clipper_admin.managers.docker_parts import CLUSTER, MODEL
 from clipper_admin.managers.docker_replicas import Scaling
 from clipper_admin.managers.docker_start import Wanted, Wishes, start
@@ -216,12 +217,12 @@ class DockerContainerManager:
         ]
         self._engine.remove(doomed, graceful=True)
         for name, version in versions:
-            docker_build.remove_images(self._engine, f"{name}_{version}")
+            remove_images(self._engine, self.logger, f"{name}_{version}")
 
     def stop_all_model_containers(self) -> None:
         """``stop_models`` for every version that has an image or replicas."""
         self._engine.remove(self._engine.containers({MODEL: None}), graceful=True)
-        docker_build.remove_images(self._engine)
+        remove_images(self._engine, self.logger)
 
     def stop_all(self, graceful: bool = True, keep_state: bool = False) -> None:
         """Stops every container of the cluster, and removes it, the volume, and the network if nobody else is on it.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import json
 import logging
@@ -17,6 +16,7 @@ from clipper.container.manifest import read_manifest
 from clipper_admin.exceptions import ClipperException
 from clipper_admin.log import ClusterLogger
 from clipper_admin.managers.docker_engine import Engine, explained
+from clipper_admin.managers.docker_images import check_tag
 from clipper_admin.managers.docker_parts import GPUS, MODEL
 from clipper_admin.version import __registry__, __version__
 
@@ -60,8 +60,9 @@ def build(
     """Builds ``tag`` of the model's files.
 
     Raises:
-        ClipperException: what the engine says, with the last lines of the build.
+        ClipperException: the tag is another cluster's; or what the engine says, with the last lines of the build.
     """
+    check_tag(engine, tag, labels[MODEL])
     base = default_base(directory) if base_image == "default" else base_image
     labels = {**labels, GPUS: ",".join(read_manifest(directory).gpus)}
     context = _context(directory, _dockerfile(base, packages))
@@ -79,20 +80,6 @@ def push(engine: Engine, tag: str, logger: ClusterLogger) -> None:
         _follow(
             engine.client.images.push(tag, stream=True, decode=True), f"The image {tag} could not be pushed", logger
         )
-
-
-def remove_images(engine: Engine, model: str | None = None) -> None:
-    """Those built for a model version, ``<name>_<version>``, or for all of the cluster.
-
-    One that a container still has stays.
-    """
-    import docker
-
-    with explained("remove the images of models"):
-        for image in engine.images({MODEL: model}):
-            for tag in image.tags or [image.id]:
-                with contextlib.suppress(docker.errors.APIError):
-                    engine.client.images.remove(tag)
 
 
 def _dockerfile(base: str, packages: Sequence[str]) -> str:

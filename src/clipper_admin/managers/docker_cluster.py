@@ -10,8 +10,8 @@ from typing import Any
 from clipper_admin.defaults import LOG_FORMAT, LOG_LEVEL
 from clipper_admin.exceptions import ClipperException
 from clipper_admin.log import ClusterLogger
-from clipper_admin.managers.docker_build import remove_images
 from clipper_admin.managers.docker_engine import Engine, explained
+from clipper_admin.managers.docker_images import remove_images
 from clipper_admin.managers.docker_parts import (
     CLUSTER,
     FRONTEND,
@@ -62,7 +62,7 @@ def stop(engine: Engine, graceful: bool, keep_state: bool, logger: ClusterLogger
         else:
             engine.remove(containers, graceful)
     if not keep_state:
-        remove_images(engine)
+        remove_images(engine, logger)
         engine.remove_volumes()
         engine.remove_network()
 

@@ -9,7 +9,8 @@ from typing import Any
 from clipper_admin.log import ClusterLogger
 from clipper_admin.managers import docker_parts, waiting
 from clipper_admin.managers.docker_cluster import DockerCluster
-from clipper_admin.managers.docker_engine import Engine, explained
+from clipper_admin.managers.docker_engine import Engine
+from clipper_admin.managers.docker_images import image_of
 from clipper_admin.managers.docker_parts import GPUS, MODEL, REPLICA
 from clipper_admin.managers.docker_waiting import wait_for
 from clipper_admin.managers.programs import ReplicaId
@@ -36,15 +37,19 @@ class Scaling:
         """Starts ``count`` more; returns when ``needed`` of them are connected to every query frontend.
 
         Raises:
-            ClipperException: one ended before, or they were not ready in time; none of them is left.
+            ClipperException: one ended before, or they were not ready in time; none of them is left. Or
+                there is no image, or it is another cluster's.
         """
         first = max((number_of(each) for each in self.replicas()), default=-1) + 1
-        gpus = self._gpus(image)
+        found = image_of(self.engine, image, self.name, self.version)
+        gpus = str(found.labels.get(GPUS, ""))
         added: list[Any] = []
         try:
             for number in range(first, first + count):
                 replica = ReplicaId(self.name, self.version, number)
-                part = docker_parts.replica(self.engine.cluster, replica, input_type, image, gpus, self.cluster.log)
+                part = docker_parts.replica(
+                    self.engine.cluster, replica, input_type, found.id, gpus, self.cluster.log
+                )
                 added.append(self.engine.start(part))
             what = "replica" if needed == 1 else f"{needed} replicas"
             with step(self.logger, f"Waiting for {what} of {self.name}:{self.version} to be ready"):
@@ -52,11 +57,6 @@ class Scaling:
         except BaseException:
             self.engine.remove(added, graceful=False)
             raise
-
-    def _gpus(self, image: str) -> str:
-        with explained(f"look at the image {image}", image):
-            labels = self.engine.client.images.get(image).labels
-        return str(labels.get(GPUS, ""))
 
     def _wait(self, added: Sequence[Any], needed: int) -> None:
         wait_for(added, lambda: self._missing(added, needed), self.timeout, f"Model {self.name}:{self.version}")
