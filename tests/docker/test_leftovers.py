@@ -112,3 +112,20 @@ def test_limits_hold_and_a_model_beyond_them_is_told():
         ):
             deploy_python_closure(clipper, "greedy", 1, "doubles", greedy())
         assert ids("limited", f"{MODEL}=greedy_1") == []
+
+
+class Unloadable:
+    def __call__(self, inputs):
+        return inputs
+
+    def __reduce__(self):
+        return eval, ("{}['no such thing']",)
+
+
+def test_a_model_that_cannot_be_loaded_is_told_with_its_exit_status():
+    """The engine has started it again by the time that it is looked at, or is about to."""
+    with (
+        running("raising") as clipper,
+        pytest.raises(ClipperException, match=r"(?s)raising:1 failed .* ended with exit status 1\. .*no such thing"),
+    ):
+        deploy_python_closure(clipper, "raising", 1, "doubles", Unloadable())

@@ -6,6 +6,7 @@ import contextlib
 import re
 import time
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from clipper_admin.exceptions import ClipperException
@@ -47,13 +48,21 @@ def _ending(container: Any) -> str:
         container.reload()
     if container.attrs["State"]["Status"] in ("created", "running") and not container.attrs.get("RestartCount"):
         return ""
-    deaths = _events(container, "die")
-    code = deaths[-1]["exitCode"] if deaths else str(container.attrs["State"]["ExitCode"])
     if _events(container, "oom") or container.attrs["State"]["OOMKilled"]:
         return "ran out of memory (SIGKILL)"
+    code = _exit_status(container)
     if code == KILLED:
         return "was killed (SIGKILL), perhaps because memory ran out"
-    return f"ended with exit status {code}"
+    return f"ended with exit status {code}" if code else "ended with exit status unknown"
+
+
+def _exit_status(container: Any) -> str:
+    """Of its last end; empty if that can't be known: the engine keeps some hundred events of all containers."""
+    deaths = _events(container, "die")
+    if deaths:
+        return str(deaths[-1]["exitCode"])
+    state = container.attrs["State"]  # of a container that was started again it says 0
+    return str(state["ExitCode"]) if state["Status"] in ("exited", "dead", "restarting") else ""
 
 
 def _hanging(containers: Sequence[Any]) -> str:
@@ -83,12 +92,17 @@ def _events(container: Any, kind: str) -> list[dict[str, str]]:
     """What the engine has noted of it; its state tells nothing of an end once it was started again."""
     with explained(f"look at what became of the container {container.name}"):
         found = container.client.api.events(
-            since=container.attrs["Created"],
+            since=_epoch(container.attrs["Created"]),
             until=f"{time.time() + LAG_SECONDS:.3f}",
             filters={"container": container.id, "event": kind},
             decode=True,
         )
         return [each["Actor"]["Attributes"] for each in found]
+
+
+def _epoch(time_of_engine: str) -> int:
+    """``2026-01-02T03:04:05.678901234Z`` in whole seconds, which engines of every version take."""
+    return int(datetime.fromisoformat(time_of_engine[:19]).replace(tzinfo=UTC).timestamp())
 
 
 def _log_of(container: Any, ending: str = "") -> str:

@@ -1,0 +1,59 @@
+"""What is said of a container that ended: ``tests/docker/test_leftovers.py`` has real ones."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from clipper_admin.managers.docker_waiting import _ending, _epoch
+
+
+class Ended:
+    """A container that the engine has started again ``restarts`` times; ``events``: those that it still has."""
+
+    name = id = "sums_1-1"
+
+    def __init__(self, status, code, events=(), restarts=1, oom=False):
+        self.asked = []
+        state = {"Status": status, "ExitCode": code, "OOMKilled": oom}
+        self.attrs = {"State": state, "RestartCount": restarts, "Created": "2026-01-02T03:04:05.678901234Z"}
+        self.client = SimpleNamespace(api=self)
+        self._events = events
+
+    def reload(self):
+        """As it was."""
+
+    def events(self, since, filters, **options):
+        self.asked.append(since)
+        return [{"Actor": {"Attributes": each}} for kind, each in self._events if kind == filters["event"]]
+
+
+def died(code):
+    return "die", {"exitCode": code}
+
+
+@pytest.mark.parametrize(
+    ("container", "ending"),
+    [
+        (Ended("running", 0, restarts=0), ""),
+        (Ended("running", 0, [died("3"), died("1")]), "ended with exit status 1"),
+        (Ended("running", 0), "ended with exit status unknown"),
+        (Ended("restarting", 1), "ended with exit status 1"),
+        (Ended("exited", 0, restarts=0), "ended with exit status 0"),
+        (Ended("running", 0, [died("137")]), "was killed (SIGKILL), perhaps because memory ran out"),
+        (Ended("running", 0, [died("137"), ("oom", {})]), "ran out of memory (SIGKILL)"),
+        (Ended("exited", 137, oom=True), "ran out of memory (SIGKILL)"),
+    ],
+)
+def test_how_it_ended(container, ending):
+    assert _ending(container) == ending
+
+
+def test_events_are_asked_for_since_whole_seconds():
+    container = Ended("restarting", 1)
+    _ending(container)
+    assert set(container.asked) == {1767323045}
+
+
+@pytest.mark.parametrize("zone", ["Z", ".1Z", ".123456789Z"])
+def test_the_engine_has_seconds_of_any_precision(zone):
+    assert _epoch(f"2026-01-02T03:04:05{zone}") == 1767323045
