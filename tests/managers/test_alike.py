@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -112,6 +113,16 @@ def test_another_process_finds_the_cluster(place, clipper, serve):
     assert (other.get_query_addr(), other.get_all_apps()) == (clipper.get_query_addr(), clipper.get_all_apps())
     with pytest.raises(ClipperException, match="cannot be started because it already exists"):
         place.connection("one").start_clipper()
+
+
+def test_sessions_that_scale_a_version_at_once_do_not_add_up(place, clipper, serve):
+    serve(clipper, "raced", adding(0))
+    others = [place.connection("one") for _ in range(3)]
+    for each in others:
+        each.connect()
+    with ThreadPoolExecutor(len(others)) as pool:
+        list(pool.map(lambda each: each.set_num_replicas("raced", 3), others))
+    assert len(replicas_of(clipper, "raced")) == 3
 
 
 def test_replicas_come_and_go(clipper, serve):

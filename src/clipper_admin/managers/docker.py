@@ -22,7 +22,7 @@ from clipper_admin.managers.docker_replicas import Scaling
 from clipper_admin.managers.docker_start import Wanted, Wishes, start
 from clipper_admin.managers.folders import default_home, locked, valid_name
 from clipper_admin.managers.images import image_tag
-from clipper_admin.managers.replicas import DEPLOY_PATIENCE
+from clipper_admin.managers.replicas import DEPLOY_PATIENCE, SCALING
 from clipper_admin.managers.settings import check_build, log_settings, not_connected, server_ports, server_settings
 from clipper_admin.managers.supervisor import Process
 from clipper_admin.names import check_model
@@ -262,17 +262,12 @@ class DockerContainerManager:
         self, name: str, version: str, input_type: str, image: str, num_replicas: int, wait_for_all: bool
     ) -> None:
         check_model(name, version)
-        cluster = self._look_again()
         num_replicas = whole_number("num_replicas", num_replicas)
-        scaling = Scaling(self._engine, cluster, self.logger, name, version, self.deploy_timeout)
-        current = scaling.replicas()
-        surplus, missing = current[num_replicas:], num_replicas - len(current)
-        if surplus:
-            self.logger.info("Found %d replicas for %s:%s. Removing %d", len(current), name, version, len(surplus))
-            self._engine.remove(surplus, graceful=True)
-        elif missing > 0:
-            self.logger.info("Found %d replicas for %s:%s. Adding %d", len(current), name, version, missing)
-            scaling.add(image, input_type, missing, missing if wait_for_all else 1)
+        self._connected()
+        busy = SCALING.format(name, version)  # deploys hold the lock of ``deploying``, which does not nest
+        with self._locked(f"{name}_{version}.scaling", busy):
+            scaling = Scaling(self._engine, self._look_again(), self.logger, name, version, self.deploy_timeout)
+            scaling.set_count(image, input_type, num_replicas, wait_for_all)
 
     def _connected(self) -> DockerCluster:
         if self._cluster is None:

@@ -33,6 +33,20 @@ class Scaling:
         found = self.engine.containers({MODEL: f"{self.name}_{self.version}"})
         return sorted(found, key=number_of)
 
+    def set_count(self, image: str, input_type: str, count: int, wait_for_all: bool) -> None:
+        """Adds replicas and waits for the first, or with ``wait_for_all`` for all; or removes the youngest."""
+        current = self.replicas()
+        surplus, missing = current[count:], count - len(current)
+        if surplus:
+            self._say("Found %d replicas for %s:%s. Removing %d", len(current), len(surplus))
+            self.engine.remove(surplus, graceful=True)
+        elif missing > 0:
+            self._say("Found %d replicas for %s:%s. Adding %d", len(current), missing)
+            self.add(image, input_type, missing, missing if wait_for_all else 1)
+
+    def _say(self, words: str, current: int, change: int) -> None:
+        self.logger.info(words, current, self.name, self.version, change)
+
     def add(self, image: str, input_type: str, count: int, needed: int) -> None:
         """Starts ``count`` more; returns when ``needed`` of them are connected to every query frontend.
 

@@ -274,17 +274,19 @@ class LocalContainerManager:
         check_model(name, version)
         num_replicas = whole_number("num_replicas", num_replicas)
         deployment = replicas.Deployment(self._folder, self._connected(), self.logger, name, version)
-        current = deployment.replicas()
-        surplus, missing = current[num_replicas:], num_replicas - len(current)
-        if surplus:
-            self.logger.info("Found %d replicas for %s:%s. Removing %d", len(current), name, version, len(surplus))
-            replicas.remove_replicas(self._folder, surplus)
-        elif missing > 0:
-            self.logger.info("Found %d replicas for %s:%s. Adding %d", len(current), name, version, missing)
-            needed = missing if wait_for_all else 1
-            with disk_errors(f"deploy model {name}:{version}", self._folder.path):
-                deployed = note_input_type(self._folder, name, version, image, input_type)
-                deployment.add(deployed, missing, needed, self.deploy_timeout, os.environ)
+        with replicas.scaling(self._folder, name, version):
+            current = deployment.replicas()
+            surplus, missing = current[num_replicas:], num_replicas - len(current)
+            found = f"Found {len(current)} replicas for {name}:{version}"
+            if surplus:
+                self.logger.info("%s. Removing %d", found, len(surplus))
+                replicas.remove_replicas(self._folder, surplus)
+            elif missing > 0:
+                self.logger.info("%s. Adding %d", found, missing)
+                needed = missing if wait_for_all else 1
+                with disk_errors(f"deploy model {name}:{version}", self._folder.path):
+                    deployed = note_input_type(self._folder, name, version, image, input_type)
+                    deployment.add(deployed, missing, needed, self.deploy_timeout, os.environ)
 
     def _connected(self) -> Cluster:
         if self._cluster is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from clipper_admin.exceptions import ClipperException
@@ -16,6 +17,7 @@ from clipper_admin.managers.programs import ReplicaId, frontend_name, parse_repl
 from clipper_admin.managers.steps import step
 
 DEPLOY_PATIENCE = 30.0
+SCALING = "Replicas of model {}:{} are being added or removed by another session: try again when that is done"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +108,17 @@ def deploying(folder: ClusterFolder, name: str, version: str) -> Iterator[None]:
         folder.create()
     with locked(folder.replica_ids / f"{name}_{version}.deploying", DEPLOY_PATIENCE, busy):
         yield
+
+
+def scaling(folder: ClusterFolder, name: str, version: str) -> AbstractContextManager[None]:
+    """Keeps other sessions from counting the replicas of this version while some are added or removed.
+
+    Not ``deploying``, which deploys hold meanwhile, and which does not nest.
+
+    Raises:
+        ClipperException: one is still at it after ``DEPLOY_PATIENCE`` seconds.
+    """
+    return locked(folder.replica_ids / f"{name}_{version}.scaling", DEPLOY_PATIENCE, SCALING.format(name, version))
 
 
 def all_replicas(folder: ClusterFolder) -> list[ReplicaId]:
