@@ -1,10 +1,12 @@
-"""The network that clusters share is made once, though several sessions start at the same time."""
+"""Sessions that start at the same time: the network that they share is made once, and ports are not."""
 
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from clipper_admin.managers import docker_ports
 from tests.docker.chaos import RUN
+from tests.docker.clusters import IMAGES, ids, running
 from tests.docker.containers import docker
 from tests.docker.test_manager import manager
 
@@ -30,3 +32,24 @@ def test_sessions_that_start_at_once_share_one_network(monkeypatch, tmp_path):
 
 def networks(name):
     return docker("network", "ls", "--quiet", f"--filter=name=^{name}$").split()
+
+
+def test_a_port_that_is_taken_in_the_last_moment_is_replaced(monkeypatch, tmp_path):
+    """As when two clusters start at once: what was free as it was chosen is somebody else's at the start."""
+    monkeypatch.setenv("CLIPPER_HOME", str(tmp_path))
+    foreign = docker("run", "--detach", "--publish=127.0.0.1::6379", IMAGES["redis_image"])
+    try:
+        taken = int(docker("port", foreign, "6379/tcp").rpartition(":")[2])
+        choose, chosen = docker_ports.preferred_port, []
+
+        def late(host, wanted, ours):
+            chosen.append(choose(host, wanted, ours))
+            return taken if len(chosen) in (1, 3) else chosen[-1]
+
+        monkeypatch.setattr(docker_ports, "preferred_port", late)
+        with running("late") as clipper:
+            clipper.set_num_frontend_replicas(2)
+            assert clipper.get_all_apps() == []
+            assert not any(str(taken) in docker("port", each) for each in ids("late"))
+    finally:
+        docker("rm", "--force", "--volumes", foreign)

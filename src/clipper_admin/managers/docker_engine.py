@@ -22,6 +22,10 @@ POLL_SECONDS: Final = 0.1
 _STOPPERS: Final = 16
 
 
+class PortTaken(ClipperException):
+    """A container could not be started, as a port on the host that it was to have is somebody else's."""
+
+
 class Engine:
     """The containers, network and volumes of one cluster.
 
@@ -237,7 +241,9 @@ def explained(doing: str, image: str = "") -> Iterator[None]:
             f"({_words(error)}). Make it with `make images`, or name another"
         ) from error
     except docker.errors.APIError as error:
-        raise ClipperException(f"Docker can't {doing}: {_words(error)}") from error
+        words = _words(error)
+        is_taken = any(each in words for each in ("port is already allocated", "address already in use"))
+        raise (PortTaken if is_taken else ClipperException)(f"Docker can't {doing}: {words}") from error
     except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
         raise ClipperException(
             f"Unable to Connect to Docker. Please Check if Docker is running. (It was to {doing}: {error})"

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from clipper_admin.exceptions import ClipperException
 from clipper_admin.log import ClusterLogger
-from clipper_admin.managers import docker_parts, ports, waiting
+from clipper_admin.managers import docker_parts, waiting
 from clipper_admin.managers.docker_cluster import in_order, number_of
 from clipper_admin.managers.docker_engine import Engine
 from clipper_admin.managers.docker_parts import FRONTEND, QUERY_FRONTEND, QUERY_PORT, Servers
+from clipper_admin.managers.docker_ports import Ports
 from clipper_admin.managers.docker_waiting import wait_for
 from clipper_admin.managers.programs import ReplicaId
 from clipper_admin.managers.settings import ServerSettings
@@ -49,13 +51,12 @@ class FrontendScaling:
     def _add(self, current: Sequence[Any], count: int) -> None:
         pattern, first = current[0].attrs["Config"], number_of(current[-1]) + 1
         servers = servers_of(self.engine.cluster, pattern["Cmd"])
-        taken: list[int] = []
+        ports = Ports(self.engine)
         added: list[Any] = []
         try:
             for number in range(first, first + count):
-                taken += [ports.preferred_port("127.0.0.1", 0, taken) for _ in ("query", "rpc")]
-                part = docker_parts.query_frontend(servers, pattern["Image"], number, *taken[-2:])
-                added.append(self.engine.start(part))
+                make = partial(docker_parts.query_frontend, servers, pattern["Image"], number)
+                added.append(ports.start(make, ports.choose(0), ports.choose(0)))
             with step(self.logger, "Waiting for every replica to be connected to them"):
                 others = [each.labels[FRONTEND] for each in current]
                 wait_for(added, lambda: self._missing(added, others), JOIN_TIMEOUT, "A query frontend")

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from types import SimpleNamespace
 from typing import Any, Final
 
 from clipper_admin.exceptions import ClipperException, ClusterExistsException
 from clipper_admin.log import ClusterLogger
-from clipper_admin.managers import docker_parts, ports, waiting
+from clipper_admin.managers import docker_parts, waiting
 from clipper_admin.managers.docker_cluster import DockerCluster, as_started
 from clipper_admin.managers.docker_engine import Engine, explained
 from clipper_admin.managers.docker_parts import (
@@ -20,6 +22,7 @@ from clipper_admin.managers.docker_parts import (
     SETTINGS,
     Servers,
 )
+from clipper_admin.managers.docker_ports import Ports
 from clipper_admin.managers.docker_waiting import wait_for
 from clipper_admin.managers.settings import ServerSettings, taking_up
 from clipper_admin.managers.steps import step
@@ -137,44 +140,43 @@ class _Start:
         self._engine = engine
         self._wanted = wanted
         self._logger = logger
-        self._ports = {wanted.wishes.redis_port, wanted.wishes.fluentd_port}
+        self._ports = Ports(engine, {wanted.wishes.redis_port, wanted.wishes.fluentd_port})
         self._management: Any = None
 
     def start_servers(self) -> None:
         """Until ``end`` the name of the management frontend tells that not all of them may be there."""
         cluster, wishes, settings = self._engine.cluster, self._wanted.wishes, self._wanted.settings
         if wishes.fluentd_image:
-            port = ports.preferred_port("127.0.0.1", wishes.fluentd_port)
-            self._engine.adopt([self._run(docker_parts.fluentd(cluster, wishes.fluentd_image, port))])
+            make = partial(docker_parts.fluentd, cluster, wishes.fluentd_image)
+            self._engine.adopt([self._run(make, self._ports.choose(wishes.fluentd_port, own=True))])
         log = {"log_level": wishes.log_level, "log_format": wishes.log_format}
         servers = Servers(cluster, self._store(), settings, (wishes.log_level, wishes.log_format))
-        query, management, rpc = map(self._port, (wishes.query_port, wishes.management_port, wishes.rpc_port))
+        query, management, rpc = map(self._ports.choose, (wishes.query_port, wishes.management_port, wishes.rpc_port))
         ports_taken = {"query_port": query, "management_port": management, "rpc_port": rpc}
         remembered = ports_taken | log | asdict(settings)
-        part = docker_parts.management(servers, self._wanted.management_image, management, json.dumps(remembered))
-        self._management = self._run(replace(part, name=part.name + STARTING))
+
+        def starting(port: int) -> docker_parts.Part:
+            noted = json.dumps(remembered | {"management_port": port})
+            part = docker_parts.management(servers, self._wanted.management_image, port, noted)
+            return replace(part, name=part.name + STARTING)
+
+        self._management = self._run(starting, management)
         if wishes.prometheus_image:
             config = prometheus_config(f"{docker_parts.management_alias(cluster)}:{docker_parts.INNER_MANAGEMENT}")
-            port = self._port(wishes.prometheus_port)
-            self._run(docker_parts.prometheus(cluster, wishes.prometheus_image, port, config))
+            make = partial(docker_parts.prometheus, cluster, wishes.prometheus_image, config=config)
+            self._run(make, self._ports.choose(wishes.prometheus_port))
         for index in range(settings.frontends):
             if index:
-                query, rpc = self._port(0), self._port(0)
-            self._run(docker_parts.query_frontend(servers, self._wanted.query_image, index, query, rpc))
+                query, rpc = self._ports.choose(0), self._ports.choose(0)
+            self._run(partial(docker_parts.query_frontend, servers, self._wanted.query_image, index), query, rpc)
 
     def end(self) -> None:
         with explained(f"rename the container {self._management.name}"):
             self._management.rename(self._management.name.removesuffix(STARTING))
 
-    def _run(self, part: docker_parts.Part) -> Any:
-        self.started.append(self._engine.start(part))
+    def _run(self, make: Callable[..., docker_parts.Part], *chosen: int) -> Any:
+        self.started.append(self._ports.start(make, *chosen))
         return self.started[-1]
-
-    def _port(self, wanted: int) -> int:
-        """One of the host, none twice."""
-        port = ports.preferred_port("127.0.0.1", wanted, self._ports)
-        self._ports.add(port)
-        return port
 
     def _store(self) -> str:
         """The address of the store, as containers reach it; what an earlier Redis wrote is in the volume."""
@@ -183,8 +185,8 @@ class _Start:
             return docker_parts.store_address(wishes.redis_ip, wishes.redis_port, cluster)
         self._logger.info("Starting managed Redis instance in Docker")
         self._engine.make_volume(docker_parts.volume_name(cluster))
-        port = ports.preferred_port("127.0.0.1", wishes.redis_port)
-        redis = self._run(docker_parts.redis(cluster, wishes.redis_image, port))
+        make = partial(docker_parts.redis, cluster, wishes.redis_image)
+        redis = self._run(make, self._ports.choose(wishes.redis_port, own=True))
         _await_redis(redis)
         return docker_parts.store_address(redis.name, docker_parts.INNER_REDIS, cluster)
 
