@@ -23,7 +23,7 @@ from rich.table import Table
 from rich.text import Text
 
 from clipper_admin.connection import ClipperConnection
-from clipper_admin.exceptions import ClipperException
+from clipper_admin.exceptions import ClipperException, IncompleteClusterException
 from clipper_admin.managers.base import ContainerManager
 from clipper_admin.managers.folders import ClusterFolder
 from clipper_admin.managers.local import LocalContainerManager
@@ -92,6 +92,11 @@ class Terminal:
         manager = self.manager()
         try:
             manager.connect()
+        except IncompleteClusterException as error:
+            raise ClipperException(
+                f"Cluster {self.cluster} runs without {error.lacks} ({manager.place}): "
+                f"{self.command('start')} adds it"
+            ) from error
         except ClipperException as error:
             others = ", ".join(manager.running_clusters()) or "none"
             raise ClipperException(

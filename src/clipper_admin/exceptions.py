@@ -31,3 +31,14 @@ class ClusterExistsException(ClipperException):
             f"Cluster {cluster} cannot be started because it already exists. "
             "Please use ClipperConnection.connect() to connect to it."
         )
+
+
+class IncompleteClusterException(ClipperException):
+    """Parts of a cluster run and others, which it can't do without, are gone. ``lacks``: these, in words."""
+
+    def __init__(self, cluster: str, lacks: str) -> None:
+        self.lacks = lacks
+        super().__init__(
+            f"Cluster {cluster} runs without {lacks}. Call ClipperConnection.start_clipper(), or `clipper start`, "
+            "which adds what is missing."
+        )

@@ -8,7 +8,7 @@ import pytest
 
 from clipper_admin import ClipperConnection, ClipperException
 from clipper_admin.deployers.python import deploy_python_closure
-from clipper_admin.managers.docker_parts import MANAGEMENT_FRONTEND, MODEL, QUERY_FRONTEND
+from clipper_admin.managers.docker_parts import FRONTEND, MANAGEMENT_FRONTEND, MODEL, QUERY_FRONTEND, REDIS_PORT
 from tests.clipper_admin.managers.polling import eventually
 from tests.docker.clusters import adding, ids, manager, running, serve
 from tests.docker.containers import docker
@@ -65,6 +65,45 @@ def test_an_interrupted_start_is_removed():
     connection = ClipperConnection(manager("dropped"))
     connection.stop_all()
     assert not connection.cm.exists()
+
+
+@pytest.mark.parametrize(
+    ("label", "lacks"), [(REDIS_PORT, "its Redis"), (MANAGEMENT_FRONTEND, "its management frontend")]
+)
+def test_a_part_that_was_removed_by_hand_is_told_and_added(label, lacks):
+    connection = ClipperConnection(manager("torn", prometheus_image=None))
+    try:
+        connection.start_clipper(num_frontend_replicas=2, qf_http_timeout_request=7.5)
+        serve(connection, "sums", adding(1))
+        docker("rm", "--force", *ids("torn", label))
+        with pytest.raises(ClipperException, match=f"torn runs without {lacks}. .*`clipper start`"):
+            ClipperConnection(manager("torn")).connect()
+        command = [sys.executable, "-m", "clipper_admin.cli", "status", "--manager=docker", "--cluster=torn"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        assert (
+            f"torn runs without {lacks} (in Docker): `clipper start --cluster torn --manager docker" in done.stderr
+        )
+        again = ClipperConnection(manager("torn", prometheus_image=None))
+        again.start_clipper()
+        assert again.get_all_apps() == ["sums"]
+        eventually(lambda: ask(again.get_query_addr(), "sums", [1.0])["output"] == 2.0, timeout=60)
+        assert len(ids("torn", QUERY_FRONTEND)) == 2
+        assert "--request-timeout=7.5" in docker("inspect", "--format={{.Config.Cmd}}", *ids("torn", QUERY_FRONTEND))
+    finally:
+        connection.stop_all(graceful=False)
+
+
+def test_a_query_frontend_that_was_removed_by_hand_is_added():
+    with running("gap") as connection:
+        connection.set_num_frontend_replicas(2)
+        connection.set_num_frontend_replicas(1)
+        with pytest.raises(ClipperException, match="already exists"):
+            ClipperConnection(manager("gap")).start_clipper()
+        connection.set_num_frontend_replicas(2)
+        docker("rm", "--force", *ids("gap", f"{FRONTEND}=frontend-0"))
+        again = ClipperConnection(manager("gap", prometheus_image=None))
+        again.start_clipper()
+        assert len(again.cm.get_query_addrs()) == 2
 
 
 def test_what_is_not_of_the_cluster_stays():

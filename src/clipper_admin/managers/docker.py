@@ -13,7 +13,7 @@ from clipper_admin.exceptions import ClipperException
 from clipper_admin.limits import seconds, tcp_port, whole_number
 from clipper_admin.log import ClusterLogger
 from clipper_admin.managers import docker_build, docker_logs, environments
-from clipper_admin.managers.docker_cluster import DockerCluster, as_started, running_clusters, stop
+from clipper_admin.managers.docker_cluster import DockerCluster, as_started, check_redis, running_clusters, stop
 from clipper_admin.managers.docker_engine import Engine
 from clipper_admin.managers.docker_frontends import FrontendScaling
 from clipper_admin.managers.docker_images import remove_images
@@ -123,6 +123,7 @@ class DockerContainerManager:
     def connect(self) -> None:
         """Finds the running cluster of this name, whatever its ports."""
         self._cluster = as_started(self._engine)
+        check_redis(self._engine)
 
     def deploying(self, name: str, version: str) -> AbstractContextManager[None]:
         """Keeps other sessions of this machine from building or deploying this version meanwhile."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from clipper_admin.defaults import LOG_FORMAT, LOG_LEVEL
-from clipper_admin.exceptions import ClipperException
+from clipper_admin.exceptions import ClipperException, IncompleteClusterException
 from clipper_admin.log import ClusterLogger
 from clipper_admin.managers.docker_engine import Engine, explained
 from clipper_admin.managers.docker_images import remove_images
@@ -24,6 +25,9 @@ from clipper_admin.managers.docker_parts import (
     REDIS_PORT,
     SETTINGS,
 )
+
+RUNNING: Final = ("running", "restarting", "paused")
+"""What the engine says of a container that runs, or is to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +81,10 @@ def as_started(engine: Engine) -> DockerCluster:
     management = [each for each in running if MANAGEMENT_FRONTEND in each.labels]
     queries = in_order(each for each in running if QUERY_FRONTEND in each.labels)
     if not management or not queries:
-        state = f"only {', '.join(each.name for each in running)} of it run" if running else "it is not running"
+        if any(each for each in running if MODEL not in each.labels):
+            raise IncompleteClusterException(engine.cluster, " and ".join(missing_parts(engine)))
         raise ClipperException(
-            f"Cluster {engine.cluster} can't be connected to in Docker: {state}. Call "
+            f"Cluster {engine.cluster} can't be connected to in Docker: it is not running. Call "
             "ClipperConnection.start_clipper() to start it."
         )
     engine.adopt(running)
@@ -93,6 +98,43 @@ def as_started(engine: Engine) -> DockerCluster:
         tuple(each.labels[FRONTEND] for each in queries),
         (remembered.get("log_level", LOG_LEVEL), remembered.get("log_format", LOG_FORMAT)),
     )
+
+
+def missing_parts(engine: Engine) -> list[str]:
+    """What the servers of a cluster can't do without and does not run, in words.
+
+    Of query frontends those are missing whose number is below that of another: the youngest may have been removed
+    by ``set_num_frontend_replicas``.
+    """
+    everything = engine.containers()
+    running = [each for each in everything if each.status in RUNNING]
+    missing = []
+    if _has_own_redis(engine, everything) and not any(REDIS_PORT in each.labels for each in running):
+        missing.append("its Redis")
+    if not any(MANAGEMENT_FRONTEND in each.labels for each in running):
+        missing.append("its management frontend")
+    known, here = (
+        {number_of(each) for each in some if QUERY_FRONTEND in each.labels} for some in (everything, running)
+    )
+    absent = sorted(set(range(max(known, default=0) + 1)) - here)
+    return missing + [f"its query-frontend-{number}" for number in absent]
+
+
+def _has_own_redis(engine: Engine, everything: Iterable[Any]) -> bool:
+    """Whether its servers use one that was started for them; its container may be gone."""
+    servers = [each for each in everything if MANAGEMENT_FRONTEND in each.labels or QUERY_FRONTEND in each.labels]
+    stores = [word for each in servers for word in each.attrs["Config"]["Cmd"] or () if word.startswith("--store=")]
+    return bool(engine.volumes()) and any(re.match(r"--store=redis://redis-\d{6}:", each) for each in stores)
+
+
+def check_redis(engine: Engine) -> None:
+    """Raises IncompleteClusterException if the container of a running cluster's own Redis is gone.
+
+    One that has stopped is there: whoever has stopped it will start it.
+    """
+    everything = engine.containers()
+    if _has_own_redis(engine, everything) and not any(REDIS_PORT in each.labels for each in everything):
+        raise IncompleteClusterException(engine.cluster, "its Redis")
 
 
 def running_clusters(engine: Engine) -> list[str]:

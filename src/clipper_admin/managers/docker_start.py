@@ -12,13 +12,23 @@ from typing import Any, Final
 from clipper_admin.exceptions import ClipperException, ClusterExistsException
 from clipper_admin.log import ClusterLogger
 from clipper_admin.managers import docker_parts, waiting
-from clipper_admin.managers.docker_cluster import DockerCluster, as_started
+from clipper_admin.managers.docker_cluster import (
+    RUNNING,
+    DockerCluster,
+    as_started,
+    in_order,
+    missing_parts,
+    number_of,
+)
 from clipper_admin.managers.docker_engine import Engine, explained
+from clipper_admin.managers.docker_frontends import servers_of
 from clipper_admin.managers.docker_parts import (
+    CLUSTER,
     FLUENTD_PORT,
-    MANAGEMENT_FRONTEND,
     MODEL,
     QUERY_FRONTEND,
+    QUERY_PORT,
+    RPC_PORT,
     SETTINGS,
     Servers,
 )
@@ -92,12 +102,12 @@ def _clear_way(engine: Engine, wanted: Wanted, logger: ClusterLogger) -> tuple[l
     if not everything:
         return [], wanted
     wanted = _as_before(wanted, everything)
-    running = [each for each in everything if each.status in ("running", "restarting", "paused")]
-    if not _interrupted(everything) and all(
-        any(label in each.labels for each in running) for label in (MANAGEMENT_FRONTEND, QUERY_FRONTEND)
-    ):
+    missing = missing_parts(engine)
+    if not _interrupted(everything) and not missing:
         raise ClusterExistsException(engine.cluster)
     logger.info("Taking up the cluster %s again: %d containers of it are here", engine.cluster, len(everything))
+    if missing and any(each.status in RUNNING for each in everything):
+        logger.info("It runs without %s", " and ".join(missing))
     engine.adopt(each for each in everything if FLUENTD_PORT not in each.labels)
     replicas = [each for each in everything if MODEL in each.labels]
     engine.remove([each for each in everything if each not in replicas], graceful=False)
@@ -112,13 +122,24 @@ def _interrupted(everything: list[Any]) -> bool:
 def _as_before(wanted: Wanted, everything: list[Any]) -> Wanted:
     """What is wanted, with the settings of the cluster's last start where nobody gave any."""
     noted = [each.labels[SETTINGS] for each in everything if SETTINGS in each.labels]
-    if not noted:
+    queries = in_order(each for each in everything if QUERY_FRONTEND in each.labels)
+    if noted:
+        before = SimpleNamespace(**json.loads(noted[0]))
+    elif queries:  # the management frontend, which has the note, is gone
+        before = _of_frontend(queries[0])
+    else:
         return wanted
-    before = SimpleNamespace(**json.loads(noted[0]))
-    frontends = sum(QUERY_FRONTEND in each.labels for each in everything)
-    if frontends and not _interrupted(everything):
-        before.frontends = frontends  # some may have been added since
+    if queries and not _interrupted(everything):
+        before.frontends = number_of(queries[-1]) + 1  # some may have been added since, or been lost
     return replace(wanted, settings=taking_up(wanted.settings, before), wishes=taking_up(wanted.wishes, before))
+
+
+def _of_frontend(query: Any) -> SimpleNamespace:
+    """As what the management frontend has noted, but for its port."""
+    servers = servers_of(query.labels[CLUSTER], query.attrs["Config"]["Cmd"])
+    level, form = servers.log
+    ports = {"query_port": int(query.labels[QUERY_PORT]), "rpc_port": int(query.labels[RPC_PORT])}
+    return SimpleNamespace(**asdict(servers.settings), **ports, log_level=level, log_format=form)
 
 
 def _start_again(engine: Engine, replicas: list[Any], logger: ClusterLogger) -> None:
