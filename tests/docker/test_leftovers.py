@@ -80,9 +80,7 @@ def test_a_part_that_was_removed_by_hand_is_told_and_added(label, lacks):
             ClipperConnection(manager("torn")).connect()
         command = [sys.executable, "-m", "clipper_admin.cli", "status", "--manager=docker", "--cluster=torn"]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60)
-        assert (
-            f"torn runs without {lacks} (in Docker): `clipper start --cluster torn --manager docker" in done.stderr
-        )
+        assert f"torn runs without {lacks} (in Docker): `clipper start --cluster torn --manager docker" in done.stderr
         again = ClipperConnection(manager("torn", prometheus_image=None))
         again.start_clipper()
         assert again.get_all_apps() == ["sums"]
