@@ -19,7 +19,7 @@ from clipper_admin.managers.docker_frontends import FrontendScaling
 from clipper_admin.managers.docker_images import remove_images
 from clipper_admin.managers.docker_parts import CLUSTER, MODEL
 from clipper_admin.managers.docker_replicas import Scaling
-from clipper_admin.managers.docker_start import Wanted, Wishes, start
+from clipper_admin.managers.docker_start import Wanted, Wishes, chosen_image, start
 from clipper_admin.managers.folders import default_home, locked, valid_name
 from clipper_admin.managers.images import image_tag
 from clipper_admin.managers.replicas import DEPLOY_PATIENCE, SCALING
@@ -47,8 +47,9 @@ class DockerContainerManager:
         prometheus_port: where Prometheus is.
         docker_network: of the containers; made if it is not there.
         extra_container_kwargs: for every container, as ``docker.containers.run`` takes them (``mem_limit``, ...).
-        redis_image: what is started without ``redis_ip``.
-        prometheus_image: None for no Prometheus.
+        redis_image: what is started without ``redis_ip``; by default ``CLIPPER_REDIS_IMAGE``, or ``redis:7``.
+        prometheus_image: None for no Prometheus; by default ``CLIPPER_PROMETHEUS_IMAGE`` (empty for none), or
+            ``prom/prometheus``.
         fluentd_image: for ``use_centralized_log``.
         deploy_timeout: seconds a deploy waits for replicas to be ready.
         log_level: ``debug`` (a line for each request and batch), ``info``, ``warning`` or ``error``.
@@ -70,8 +71,8 @@ class DockerContainerManager:
         docker_network: str = "clipper_network",
         extra_container_kwargs: Mapping[str, Any] | None = None,
         *,
-        redis_image: str = "redis:7",
-        prometheus_image: str | None = "prom/prometheus",
+        redis_image: str = "default",
+        prometheus_image: str | None = "default",
         fluentd_image: str = "fluent/fluentd:edge",
         deploy_timeout: float = 300.0,
         log_level: str = defaults.LOG_LEVEL,
@@ -91,8 +92,8 @@ class DockerContainerManager:
             redis_port=tcp_port("redis_port", redis_port),
             prometheus_port=tcp_port("prometheus_port", prometheus_port),
             fluentd_port=tcp_port("fluentd_port", fluentd_port),
-            redis_image=redis_image,
-            prometheus_image=prometheus_image,
+            redis_image=chosen_image(redis_image, "CLIPPER_REDIS_IMAGE", "redis:7") or "redis:7",
+            prometheus_image=chosen_image(prometheus_image, "CLIPPER_PROMETHEUS_IMAGE", "prom/prometheus") or None,
             fluentd_image=fluentd_image if use_centralized_log else None,
         )
         self._cluster: DockerCluster | None = None

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 from clipper_admin.exceptions import ClipperException
-from clipper_admin.managers.docker_parts import CLUSTER, FLUENTD_PORT, NETWORK, Part
+from clipper_admin.managers.docker_parts import CLUSTER, FLUENTD_PORT, MAKE_IT, NETWORK, Part
 
 LOOPBACK: Final = ("localhost", "127.0.0.1")
 STOP_SECONDS: Final = 15
@@ -97,8 +97,7 @@ class Engine:
     def start(self, part: Part) -> Any:
         """Creates and starts a container; nothing of it is left if that fails."""
         gpu = "" if part.gpu is None else f" with the GPU {part.gpu} (which takes NVIDIA's container toolkit there)"
-        with explained(f"create the container {part.name}", part.image):
-            container = self.client.containers.create(part.image, list(part.command) or None, **self._options(part))
+        container = self._create(part)
         try:
             with explained(f"start the container {part.name}{gpu}", part.image):
                 for path, text in part.files.items():
@@ -108,6 +107,14 @@ class Engine:
             self.remove([container], graceful=False)
             raise
         return container
+
+    def _create(self, part: Part) -> Any:
+        try:
+            with explained(f"create the container {part.name}", part.image, part.remedy):
+                return self.client.containers.create(part.image, list(part.command) or None, **self._options(part))
+        except KeyboardInterrupt:  # the engine may have made it, though nobody has heard of it
+            self.remove([each for each in self.containers() if each.name == part.name], graceful=False)
+            raise
 
     def remove(self, containers: Iterable[Any], graceful: bool) -> None:
         """Stops containers, with time to drain if ``graceful``, and removes them; some may be gone already."""
@@ -227,8 +234,8 @@ def tail(container: Any, lines: int = 30) -> str:
 
 
 @contextlib.contextmanager
-def explained(doing: str, image: str = "") -> Iterator[None]:
-    """Turns what the SDK raises in the block into a ClipperException."""
+def explained(doing: str, image: str = "", remedy: str = MAKE_IT) -> Iterator[None]:
+    """Turns what the SDK raises in the block into a ClipperException; ``remedy``: what to do without the image."""
     import requests
 
     import docker
@@ -238,7 +245,7 @@ def explained(doing: str, image: str = "") -> Iterator[None]:
     except docker.errors.ImageNotFound as error:
         raise ClipperException(
             f"Docker can't {doing}: there is no image {image or 'of that name'} here, and it can't be pulled "
-            f"({_words(error)}). Make it with `make images`, or name another"
+            f"({_words(error)}). {remedy}"
         ) from error
     except docker.errors.APIError as error:
         words = _words(error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -68,6 +69,11 @@ class Wanted:
     management_image: str
     settings: ServerSettings
     wishes: Wishes
+
+
+def chosen_image(given: str | None, variable: str, otherwise: str) -> str:
+    """An image that is not Clipper's: the one ``given``, or for ``default`` the environment's, if it has one."""
+    return os.environ.get(variable, otherwise) if given == "default" else given or ""
 
 
 def start(engine: Engine, wanted: Wanted, logger: ClusterLogger) -> DockerCluster:
