@@ -56,14 +56,13 @@ class Scaling:
         """
         first = max((number_of(each) for each in self.replicas()), default=-1) + 1
         found = image_of(self.engine, image, self.name, self.version)
+        source = image if image in found.tags else found.id  # the tag says more, as long as it is this one's
         gpus = str(found.labels.get(GPUS, ""))
         added: list[Any] = []
         try:
             for number in range(first, first + count):
                 replica = ReplicaId(self.name, self.version, number)
-                part = docker_parts.replica(
-                    self.engine.cluster, replica, input_type, found.id, gpus, self.cluster.log
-                )
+                part = docker_parts.replica(self.engine.cluster, replica, input_type, source, gpus, self.cluster.log)
                 added.append(self.engine.start(part))
             what = "replica" if needed == 1 else f"{needed} replicas"
             with step(self.logger, f"Waiting for {what} of {self.name}:{self.version} to be ready"):
