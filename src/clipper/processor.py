@@ -131,7 +131,7 @@ class Processor:
         arrived: float,
         models: tuple[ModelVersion, ...],
         user: str,
-        request_id: str = "",
+        request_id: str,
     ) -> DrawnQuery | PolicyQuery:
         app, rng = lane.app, self._rng
         context = Context(data, app.application.input_type, user, rng.random())

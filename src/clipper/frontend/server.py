@@ -157,11 +157,13 @@ class QueryFrontend:
 
 
 async def _first_of(*waits: Coroutine[Any, Any, object]) -> None:
-    """Returns when one of them is over; the others are not waited for any longer."""
+    """Returns when one of them is over, or raises what it has; the others are not waited for any longer."""
     tasks = [asyncio.ensure_future(each) for each in waits]
-    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    for each in tasks:
+    done, rest = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for each in rest:
         each.cancel()
+    for each in done:
+        each.result()
 
 
 def _limits(config: Config) -> Limits:
