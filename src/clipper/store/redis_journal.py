@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import groupby, islice
+from itertools import islice
 from typing import Any, Final
 
 import msgspec
 
 from clipper.store import redis_scripts as scripts
+from clipper.store.decisions import NO_DECISIONS, bucket_of, buckets, find, pack, unname, unpack
 from clipper.store.journal import (
     DECISION_SECONDS,
     DECISIONS_KEPT,
@@ -23,20 +24,16 @@ from clipper.store.journal import (
     keep_feedback,
     open_entry,
     order_to_forget,
-    without_user,
 )
 from clipper.store.redis_address import RedisAddress
 from clipper.store.redis_server import TIMEOUT_SECONDS, Argument, RedisServer, Script
 
-BUCKET: Final = 4096
-"""Query ids whose decisions are found, and dropped, together."""
 STEP: Final = 1000
 """What is gone through in one step on the server, which does nothing else meanwhile."""
 MOST_STEPS: Final = 20
 """So much old feedback goes with one save."""
 
 _encode: Final = msgspec.msgpack.encode
-_read_decisions: Final = msgspec.msgpack.Decoder(list[DecisionRecord]).decode
 
 
 class RedisJournal:
@@ -54,7 +51,7 @@ class RedisJournal:
         self._highest = 0
         self._last_read: Entry | None = None
         self._compared = 0  # the last connection over which that was found where it should be
-        self._recalled: dict[int, DecisionRecord] = {}
+        self._recalled = NO_DECISIONS
 
     # -- feedback
 
@@ -108,25 +105,31 @@ class RedisJournal:
     # -- decisions
 
     def remember(self, decisions: Sequence[KeptDecision]) -> None:
-        oldest = self._clock() - DECISION_SECONDS
-        for bucket, group in groupby(decisions, lambda each: each.query_id // BUCKET):
-            kept = list(group)
-            piece = _piece(kept[0].query_id, kept[-1].query_id, [msgspec.Raw(each.record) for each in kept])
-            bounds = oldest, DECISIONS_KEPT, round(DECISION_SECONDS * 1000)
-            self._server.run(scripts.REMEMBER, bucket, len(kept), kept[-1].at, piece, *bounds)
+        bounds = self._clock() - DECISION_SECONDS, DECISIONS_KEPT, round(DECISION_SECONDS * 1000)
+        for bucket, kept in buckets(decisions):
+            extent = b"%d %d" % (kept[0].query_id, kept[-1].query_id)
+            self._server.run(scripts.REMEMBER, bucket, len(kept), kept[-1].at, extent, pack(kept), *bounds)
 
     def recall(self, query_id: int) -> DecisionRecord | None:
-        found = self._recalled.get(query_id)  # feedback for one of a batch is followed by that for others
-        if found is not None and found.at > self._clock() - DECISION_SECONDS:
+        oldest = self._clock() - DECISION_SECONDS
+        found = find(self._recalled, query_id)  # feedback for one of a batch is followed by that for others
+        if found is not None and found.at > oldest:
             return found
         with self._server.explained():
-            pieces, feedback = self._server.run(scripts.RECALL, query_id, query_id // BUCKET)
-            self._recalled = {each.query_id: each for piece in pieces for each in _read_decisions(piece)}
+            pieces, feedback = self._server.run(scripts.RECALL, query_id, bucket_of(query_id))
+            found = self._recall_of(pieces, query_id)
             given = [each.feedback.decision for each in _entries(feedback)]
-        found = self._recalled.get(query_id)
-        if found is not None and found.at > self._clock() - DECISION_SECONDS:
+        if found is not None and found.at > oldest:
             return found
         return given[0] if given else None
+
+    def _recall_of(self, pieces: Sequence[bytes], query_id: int) -> DecisionRecord | None:
+        for piece in pieces:
+            self._recalled = unpack(piece)
+            found = find(self._recalled, query_id)
+            if found is not None:
+                return found
+        return None
 
     # -- states
 
@@ -168,14 +171,13 @@ class RedisJournal:
         self.forget_decisions(app, user)
 
     def forget_decisions(self, app: str, user: str) -> None:
-        self._recalled = {}
+        self._recalled = NO_DECISIONS
         for bucket in self._server.ask("ZRANGE", "kept", 0, -1):
             found = self._server.run(scripts.NAMING, bucket, _bytes(user))
-            for index, piece in zip(found[::2], found[1::2], strict=True):
-                first, last, records = piece.split(b" ", 2)
+            for extent, piece in zip(found[::2], found[1::2], strict=True):
                 with self._server.explained():
-                    kept = [without_user(each, app, user) for each in _read_decisions(records)]
-                self._server.run(scripts.REPLACE, bucket, index, piece, _piece(int(first), int(last), kept))
+                    kept = unname(piece, app, user)
+                self._server.run(scripts.REPLACE, bucket, extent, piece, kept)
 
     def forget_models(self, app: str, models: Sequence[str]) -> None:
         self._order("", order_to_forget(app, self._clock(), models))
@@ -198,10 +200,6 @@ def _is_same(one: Entry, other: Entry) -> bool:
     """All the same if a user was forgotten meanwhile."""
     identities = [(each.position, each.feedback.at, each.feedback.decision.query_id) for each in (one, other)]
     return identities[0] == identities[1]
-
-
-def _piece(first: int, last: int, decisions: Sequence[object]) -> bytes:
-    return b"%d %d %b" % (first, last, _encode(decisions))
 
 
 def _state(record: bytes) -> StoredState:

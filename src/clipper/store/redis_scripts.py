@@ -7,8 +7,8 @@ Keys, after the prefix of the cluster:
   application
 - ``given``: query ids that feedback was given for -> its position
 - ``users``: position -> user, who can be forgotten there; ``orders``: the positions of orders to forget
-- ``decisions:N``: pieces of decisions about the queries ``N * BUCKET`` and up; ``kept``: these N by time, ``counts``:
-  how many decisions each has, and all
+- ``decisions:N``: first and last query id -> decisions, of the queries ``N * BUCKET`` and up; ``kept``: these N by
+  time, ``counts``: how many decisions each has, and all
 - ``states:APP``: user -> epoch, position and state; ``ended``: who has been forgotten in them, by position
 """
 
@@ -189,17 +189,18 @@ return found
 """)
 
 REMEMBER: Final = Script("""
-local bucket, count, at, piece = ARGV[2], ARGV[3], ARGV[4], ARGV[5]
-local oldest, most, lifetime = ARGV[6], tonumber(ARGV[7]), ARGV[8]
+local bucket, count, at, extent, piece = ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
+local oldest, most, lifetime = ARGV[7], tonumber(ARGV[8]), ARGV[9]
 local function drop(gone)
   call('DEL', P .. 'decisions:' .. gone)
   call('HINCRBY', P .. 'counts', 'all', -tonumber(call('HGET', P .. 'counts', gone) or 0))
   call('HDEL', P .. 'counts', gone)
   call('ZREM', P .. 'kept', gone)
 end
-call('RPUSH', P .. 'decisions:' .. bucket, piece)
-call('HINCRBY', P .. 'counts', bucket, count)
-call('HINCRBY', P .. 'counts', 'all', count)
+if call('HSET', P .. 'decisions:' .. bucket, extent, piece) == 1 then
+  call('HINCRBY', P .. 'counts', bucket, count)
+  call('HINCRBY', P .. 'counts', 'all', count)
+end
 call('ZADD', P .. 'kept', at, bucket)
 for _, gone in ipairs(call('ZRANGEBYSCORE', P .. 'kept', '-inf', oldest, 'LIMIT', 0, 100)) do drop(gone) end
 while tonumber(call('HGET', P .. 'counts', 'all') or 0) > most and call('ZCARD', P .. 'kept') > 1 do
@@ -212,9 +213,12 @@ RECALL: Final = Script(
     _ENTRIES
     + """
 local pieces, query_id, feedback = {}, tonumber(ARGV[2]), {}
-for _, piece in ipairs(call('LRANGE', P .. 'decisions:' .. ARGV[3], 0, -1)) do
-  local first, last, records = string.match(piece, '^(%d+) (%d+) (.*)$')
-  if tonumber(first) <= query_id and query_id <= tonumber(last) then pieces[#pieces + 1] = records end
+local key = P .. 'decisions:' .. ARGV[3]
+for _, extent in ipairs(call('HKEYS', key)) do
+  local first, last = string.match(extent, '^(%d+) (%d+)$')
+  if tonumber(first) <= query_id and query_id <= tonumber(last) then
+    pieces[#pieces + 1] = call('HGET', key, extent)
+  end
 end
 local id = (call('HGET', P .. 'given', ARGV[2]) or '0') .. '-0'
 for _, entry in ipairs(call('XRANGE', P .. 'feedback', id, id)) do tell(feedback, entry) end
@@ -224,11 +228,11 @@ return {pieces, feedback}
 """A frontend that was killed has not kept its last decisions; those that had feedback are known by it."""
 
 NAMING: Final = Script("""
-local found = {}
-for i, piece in ipairs(call('LRANGE', P .. 'decisions:' .. ARGV[2], 0, -1)) do
-  if string.find(piece, ARGV[3], 1, true) then
-    found[#found + 1] = i - 1
-    found[#found + 1] = piece
+local found, all = {}, call('HGETALL', P .. 'decisions:' .. ARGV[2])
+for i = 1, #all, 2 do
+  if string.find(all[i + 1], ARGV[3], 1, true) then
+    found[#found + 1] = all[i]
+    found[#found + 1] = all[i + 1]
   end
 end
 return found
@@ -236,5 +240,5 @@ return found
 
 REPLACE: Final = Script("""
 local key = P .. 'decisions:' .. ARGV[2]
-if call('LINDEX', key, ARGV[3]) == ARGV[4] then call('LSET', key, ARGV[3], ARGV[5]) end
+if call('HGET', key, ARGV[3]) == ARGV[4] then call('HSET', key, ARGV[3], ARGV[5]) end
 """)

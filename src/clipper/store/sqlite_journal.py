@@ -9,6 +9,7 @@ from typing import Final
 
 import msgspec
 
+from clipper.store.decisions import BUCKET, NO_DECISIONS, bucket_of, buckets, find, pack, unname, unpack
 from clipper.store.journal import (
     DECISION_SECONDS,
     DECISIONS_KEPT,
@@ -22,7 +23,6 @@ from clipper.store.journal import (
     keep_feedback,
     open_entry,
     order_to_forget,
-    without_user,
 )
 from clipper.store.sqlite_file import Schema, SqliteFile
 
@@ -47,7 +47,6 @@ TIDY_EVERY: Final = 100
 
 _encode: Final = msgspec.msgpack.encode
 _NOTHING: Final = _encode(None)
-_read_decisions: Final = msgspec.msgpack.Decoder(list[DecisionRecord]).decode
 
 
 class SqliteJournal:
@@ -66,7 +65,7 @@ class SqliteJournal:
         self._clock = clock
         self._data_version = -1
         self._writes = 0
-        self._recalled: dict[int, DecisionRecord] = {}
+        self._recalled = NO_DECISIONS
 
     # -- feedback
 
@@ -106,25 +105,33 @@ class SqliteJournal:
     # -- decisions
 
     def remember(self, decisions: Sequence[KeptDecision]) -> None:
-        first, last = decisions[0].query_id, decisions[-1].query_id
-        records = _encode([msgspec.Raw(each.record) for each in decisions])
-        values = (first, last, len(decisions), decisions[-1].at, records)
+        groups = [group for _, group in buckets(decisions)]
+        rows = [(group[0].query_id, group[-1].query_id, len(group), group[-1].at, pack(group)) for group in groups]
         with self._file.transaction("IMMEDIATE"):
-            self._file.execute("INSERT OR REPLACE INTO decisions VALUES (?, ?, ?, ?, ?)", values)
+            self._file.executemany("INSERT OR REPLACE INTO decisions VALUES (?, ?, ?, ?, ?)", rows)
             if self._is_time_to_tidy():
                 self._drop_old_decisions()
 
     def recall(self, query_id: int) -> DecisionRecord | None:
-        if query_id not in self._recalled:  # feedback for one of a batch is followed by that for others
-            oldest = self._clock() - DECISION_SECONDS
-            # Answers do not come in the order of the ids: what was kept at one time overlaps with what was at others.
-            query = "SELECT records FROM decisions WHERE first <= ? AND last >= ? AND at > ? ORDER BY first DESC"
-            with self._file.explained():
-                for (records,) in self._file.rows(query, (query_id, query_id, oldest)):
-                    self._recalled = {each.query_id: each for each in _read_decisions(records)}
-                    if query_id in self._recalled:
-                        break
-        return self._recalled.get(query_id) or self._recall_of_feedback(query_id)
+        oldest = self._clock() - DECISION_SECONDS
+        found = find(self._recalled, query_id)  # feedback for one of a batch is followed by that for others
+        if found is None:
+            found = self._recall_of_decisions(query_id, oldest)
+        return found if found is not None and found.at > oldest else self._recall_of_feedback(query_id)
+
+    def _recall_of_decisions(self, query_id: int, oldest: float) -> DecisionRecord | None:
+        # Answers do not come in the order of the ids: what was kept at one time overlaps with what was at others.
+        query = (
+            "SELECT records FROM decisions WHERE first BETWEEN ? AND ? AND last >= ? AND at > ? ORDER BY first DESC"
+        )
+        values = (bucket_of(query_id) * BUCKET, query_id, query_id, oldest)
+        with self._file.explained():
+            for (records,) in self._file.rows(query, values):
+                self._recalled = unpack(records)
+                found = find(self._recalled, query_id)
+                if found is not None:
+                    return found
+        return None
 
     def _recall_of_feedback(self, query_id: int) -> DecisionRecord | None:
         """A frontend that was killed has not kept its last decisions; those that had feedback are known by it."""
@@ -203,9 +210,9 @@ class SqliteJournal:
         with self._file.transaction("IMMEDIATE"):
             query = "SELECT first, records FROM decisions WHERE instr(records, ?) > 0"
             for first, records in self._file.rows(query, (user.encode(errors="surrogatepass"),)):
-                kept = [without_user(each, app, user) for each in _read_decisions(records)]
-                self._file.execute("UPDATE decisions SET records = ? WHERE first = ?", (_encode(kept), first))
-        self._recalled = {}
+                kept = unname(records, app, user)
+                self._file.execute("UPDATE decisions SET records = ? WHERE first = ?", (kept, first))
+        self._recalled = NO_DECISIONS
         self._file.empty_log()
 
     def forget_models(self, app: str, models: Sequence[str]) -> None:

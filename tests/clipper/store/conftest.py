@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from clipper.store import decisions as packing
 from clipper.store import redis_journal, sqlite_journal
 from clipper.store.base import Store
 from clipper.store.journal import Journal
@@ -114,11 +115,11 @@ def redis_backend(server: RedisProcess, clock: Clock, opened, monkeypatch) -> Ba
     def bound(**limits: int) -> None:
         for name, value in limits.items():
             monkeypatch.setattr(redis_journal, name, value)
-        monkeypatch.setattr(redis_journal, "BUCKET", 10)
+        monkeypatch.setattr(packing, "BUCKET", 10)
 
     def decisions() -> int:
         with server.client() as client:
-            return sum(client.llen(key) for key in client.scan_iter(f"{address.prefix}decisions:*"))
+            return sum(client.hlen(key) for key in client.scan_iter(f"{address.prefix}decisions:*"))
 
     def traces(needle: bytes) -> list[str]:
         with server.client() as client:

@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 
+from clipper.store.decisions import BUCKET
 from clipper.store.journal import DECISION_SECONDS, DecisionRecord, Feedback, StateKey, StoredState, keep_decision
 from clipper.types import ModelVersion
 from tests.clipper.store.conftest import Clock
@@ -96,6 +97,18 @@ def test_decisions_are_recalled_by_any_frontend_for_an_hour(open_journal, clock:
     assert [one.recall(number) for number in (9, 11, 60, 1003)] == [None] * 4
     clock.advance(DECISION_SECONDS + 1)
     assert open_journal().recall(25) is None
+
+
+def test_decisions_are_recalled_wherever_they_were_kept(open_journal):
+    one, other = open_journal(), open_journal()
+    across = range(BUCKET - 3, 2 * BUCKET + 3, 2)
+    one.remember(kept([decision(number) for number in across]))
+    one.remember(kept([decision(number) for number in (BUCKET, BUCKET + 100, 3 * BUCKET)]))  # answered later
+    one.remember(kept([decision(number) for number in (BUCKET, BUCKET + 100, 3 * BUCKET)]))  # twice does no harm
+    for journal in (one, other):
+        for number in (*across[:3], *across[-3:], BUCKET, BUCKET + 100, BUCKET + 1, 3 * BUCKET):
+            assert journal.recall(number) == decision(number)
+        assert [journal.recall(number) for number in (BUCKET - 4, BUCKET + 2, 2 * BUCKET)] == [None] * 3
 
 
 def test_decisions_take_bounded_room(backend, open_journal, clock: Clock):
