@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from clipper_admin import cli_applications, cli_cluster, cli_metrics, cli_models, cli_replay, cli_selection
+from clipper_admin.cli_commands import add_options
 from clipper_admin.version import __version__
 
 app = typer.Typer(
@@ -25,7 +26,6 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _options(
     version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
@@ -34,6 +34,7 @@ def _options(
     """The options before any command."""
 
 
+add_options(app, _options)
 for commands in (cli_cluster, cli_applications, cli_models, cli_selection, cli_replay, cli_metrics):
     commands.add_to(app)
 

@@ -10,7 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
-from clipper_admin.cli_terminal import Terminal, add_command, table
+from clipper_admin.cli_commands import add_command
+from clipper_admin.cli_terminal import Terminal, table
 from clipper_admin.connection import ClipperConnection
 from clipper_admin.exceptions import ClipperException
 

@@ -8,7 +8,8 @@ from typing import Annotated, Any, Final
 import typer
 
 from clipper_admin import defaults, doctor, quickstart
-from clipper_admin.cli_terminal import FAILED, Kind, Terminal, add_command, table
+from clipper_admin.cli_commands import add_command
+from clipper_admin.cli_terminal import FAILED, Kind, Terminal, table
 from clipper_admin.connection import ClipperConnection
 from clipper_admin.exceptions import ClipperException, ClusterExistsException
 from clipper_admin.log_lines import readable
@@ -42,7 +43,7 @@ def add_to(app: typer.Typer) -> None:
     add_command(
         app, "logs", logs, "clipper logs", "clipper logs query-frontend-0 -f", "clipper logs -o json | jq .line"
     )
-    add_command(app, "doctor", examine, "clipper doctor")
+    add_command(app, "doctor", examine, "clipper doctor", "clipper doctor --manager docker")
     add_command(app, "gc", collect_garbage, "clipper gc", "clipper gc --output json | jq .freed_bytes")
     add_command(app, "quickstart", quickstart_, "clipper quickstart")
 
@@ -214,13 +215,17 @@ def examine(
     management_port: ManagementPort = None,
     rpc_port: RpcPort = None,
 ) -> None:
-    """Check what Clipper needs of this machine, and say what to do about what is missing.
+    """Check what Clipper needs of this machine, or of a Docker engine, and say what to do about what is missing.
 
     The ports are those that `clipper start` would take.
     """
-    manager = terminal.local_manager("doctor")
-    before = terminal.folder.read() or FIRST_START
-    findings = doctor.examine(manager, _ports(before, query_port, management_port, rpc_port))
+    if terminal.kind is Kind.DOCKER:
+        from clipper_admin import docker_doctor  # only who uses Docker loads it
+
+        findings = docker_doctor.examine(_ports(FIRST_START, query_port, management_port, rpc_port))
+    else:
+        before = terminal.folder.read() or FIRST_START
+        findings = doctor.examine(terminal.local_manager(), _ports(before, query_port, management_port, rpc_port))
     rows = [("ok" if each.ok else "PROBLEM", each.subject, each.finding) for each in findings]
     terminal.show([dataclasses.asdict(each) for each in findings], table(["", "CHECK", "FINDING"], rows))
     problems = [f"{each.subject}: {each.advice}" for each in findings if not each.ok]

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from clipper_admin.cli_terminal import Kind, Terminal, add_command
+from clipper_admin.cli_commands import add_command
+from clipper_admin.cli_terminal import Kind, Terminal
 from clipper_admin.managers import docker_parts
 from clipper_admin.prometheus import DEFAULT_INTERVAL, grafana_dashboard, prometheus_config
 

@@ -9,7 +9,8 @@ from typing import Annotated
 
 import typer
 
-from clipper_admin.cli_terminal import Terminal, add_command
+from clipper_admin.cli_commands import add_command
+from clipper_admin.cli_terminal import Terminal
 
 _SIGNALLED = 128
 

@@ -1,23 +1,18 @@
-"""What every command of ``clipper`` shares: its options, how it shows results and errors, and the exit code."""
+"""Where a command of ``clipper`` finds its cluster, and how it shows results and errors."""
 
 from __future__ import annotations
 
 import enum
-import inspect
 import json
 import logging
-import os
 import shlex
-import signal
 import sys
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
-import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -29,9 +24,7 @@ from clipper_admin.managers.folders import ClusterFolder
 from clipper_admin.managers.local import LocalContainerManager
 
 FAILED: Final = 1
-TERMINATED: Final = 128 + signal.SIGTERM
 DEFAULT_CLUSTER: Final = "default-cluster"
-_EVERYWHERE: Final = "Options of every command"
 _LOGGER: Final = logging.getLogger("clipper_admin")
 
 
@@ -151,87 +144,6 @@ def show_error(message: str) -> None:
     _console(sys.stderr).print(error, soft_wrap=True)
 
 
-def add_command(app: typer.Typer, name: str, function: Callable[..., None], *examples: str) -> None:
-    """Makes ``function(terminal, ...)`` a command, with the options that all commands have."""
-    shared = inspect.signature(_terminal, eval_str=True).parameters
-    own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
-
-    def run(**given: Any) -> None:
-        terminal = _terminal(**{name: given.pop(name) for name in shared})
-        _run(lambda: function(terminal, **given))
-
-    parameters = [*own, *shared.values()]
-    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    run.__annotations__ = {each.name: each.annotation for each in parameters}
-    app.command(name, help=inspect.getdoc(function), epilog="\n\n".join(["Examples:", *examples]))(run)
-
-
-def _terminal(
-    cluster: Annotated[
-        str, typer.Option(envvar="CLIPPER_CLUSTER", help="Name of the cluster.", rich_help_panel=_EVERYWHERE)
-    ] = DEFAULT_CLUSTER,
-    kind: Annotated[
-        Kind,
-        typer.Option(
-            "--manager",
-            envvar="CLIPPER_MANAGER",
-            help="What runs the cluster: processes on this machine, or a Docker engine.",
-            rich_help_panel=_EVERYWHERE,
-        ),
-    ] = Kind.LOCAL,
-    home: Annotated[
-        Path | None,
-        typer.Option(envvar="CLIPPER_HOME", help="Folder of all clusters [~/.clipper].", rich_help_panel=_EVERYWHERE),
-    ] = None,
-    output: Annotated[
-        Output, typer.Option("--output", "-o", help="For people, or for programs.", rich_help_panel=_EVERYWHERE)
-    ] = Output.TEXT,
-) -> Terminal:
-    return Terminal(cluster, kind, home, output)
-
-
-def _run(step: Callable[[], None]) -> None:
-    """Runs a command; what it raises on purpose becomes one block on standard error and exit code 1."""
-    with _log_lines(), _sigterm_raises():
-        try:
-            step()
-        except ClipperException as error:
-            show_error(error.msg)
-            raise typer.Exit(FAILED) from None
-        except _Terminated:
-            raise typer.Exit(TERMINATED) from None
-        except BrokenPipeError:
-            _discard_output()  # its reader has seen enough and left, as `head` does
-
-
-class _Terminated(BaseException):
-    """SIGTERM came: everything under way cleans up as after Ctrl-C."""
-
-
-@contextmanager
-def _sigterm_raises() -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():
-        yield  # signals are not for this thread
-        return
-
-    def terminate(*_: object) -> None:
-        signal.signal(signal.SIGTERM, lambda *_: None)  # a second one must not cut the cleaning up short
-        raise _Terminated
-
-    before = signal.signal(signal.SIGTERM, terminate)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _discard_output() -> None:
-    """What is still to be flushed at exit goes nowhere, instead of failing again."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
-    os.close(nowhere)
-
-
 class _Lines(logging.Handler):
     """Shows what Clipper logs as plain lines; its errors are left to ``show_error``."""
 
@@ -241,7 +153,7 @@ class _Lines(logging.Handler):
 
 
 @contextmanager
-def _log_lines() -> Iterator[None]:
+def log_lines() -> Iterator[None]:
     handlers = _LOGGER.handlers[:]
     _LOGGER.handlers[:] = [_Lines()]
     try:

@@ -92,7 +92,7 @@ def test_a_cluster_in_docker(clipper, made, manager, monkeypatch):
     assert "`clipper start --cluster two --manager docker` starts it" in said
 
 
-@pytest.mark.parametrize("name", ["doctor", "gc", "quickstart"])
+@pytest.mark.parametrize("name", ["gc", "quickstart"])
 def test_what_is_about_this_machine_alone_says_so(clipper, name):
     said = clipper(name, "--manager", "docker", exit_code=1).stderr
     assert said.startswith(f"Error: `clipper {name}` is about clusters of processes on this machine")
@@ -411,3 +411,17 @@ def test_a_bug_is_not_hidden(clipper, monkeypatch):
 def test_errors_of_the_manager_are_plain(clipper, manager):
     manager.fails["stop_all"] = "[red]not markup[/red]"
     assert clipper("stop", exit_code=1).stderr == "Error: [red]not markup[/red]\n"
+
+
+@pytest.mark.parametrize(
+    ("args", "cluster"),
+    [
+        (["--cluster", "before", "start"], "before"),
+        (["--cluster", "before", "start", "--cluster", "after"], "after"),
+        (["start"], "of-the-environment"),
+    ],
+)
+def test_what_every_command_takes_can_stand_before_it(clipper, monkeypatch, manager, args, cluster):
+    monkeypatch.setenv("CLIPPER_CLUSTER", "of-the-environment")
+    assert json.loads(clipper("-o", "json", *args).stdout)["cluster"] == cluster
+    assert clipper("--cluster", "before", exit_code=2).stdout == ""

@@ -11,9 +11,9 @@ import pytest
 
 from clipper_admin import ClipperException
 from clipper_admin.deployers.python import deploy_python_closure
-from clipper_admin.managers.docker_parts import MODEL
+from clipper_admin.managers.docker_parts import MODEL, REDIS_PORT
 from tests.clipper_admin.managers.polling import eventually
-from tests.docker.clusters import adding, ids, running, serve
+from tests.docker.clusters import IMAGES, adding, ids, manager, running, serve
 from tests.docker.containers import CLOSURE_IMAGE, docker
 from tests.integration.rest import ask, send
 
@@ -122,6 +122,24 @@ def test_an_image_is_pushed_to_the_registry_and_runs_from_there(clipper, registr
     assert docker("images", "--quiet", f"{registry}/{name}") == ""
 
 
+def test_an_image_that_is_only_in_a_registry_is_pulled(registry):
+    tag = f"{registry}/theirs/redis:1"
+    docker("tag", IMAGES["redis_image"], tag)
+    docker("push", "--quiet", tag)
+    docker("rmi", tag)
+    with running("pulled", redis_image=tag):
+        (redis,) = ids("pulled", REDIS_PORT)
+        assert docker("inspect", "--format={{.Config.Image}}", redis) == tag
+    docker("rmi", tag)
+
+
+def test_an_image_that_is_nowhere_is_told(registry):
+    missing = manager("pulled", redis_image=f"{registry}/theirs/none:1")
+    with pytest.raises(ClipperException, match=r"no image \S+/theirs/none:1 here \(.*manifest unknown.*\)\. Pull it"):
+        missing.start_clipper()
+    assert not missing.exists()
+
+
 def test_a_registry_that_is_not_there_is_told_in_time(clipper):
     began = time.monotonic()
     with pytest.raises(ClipperException, match=r"127\.0\.0\.1:9/x/.* could not be pushed: .*refused"):
@@ -132,7 +150,10 @@ def test_a_registry_that_is_not_there_is_told_in_time(clipper):
 
 
 def test_a_python_without_an_image_says_which_is_missing(clipper):
-    with pytest.raises(ClipperException, match=r"(?s)/python399-closure-container:.*make it with `make images`"):
+    with pytest.raises(
+        ClipperException,
+        match=r"no image \S+/python399-closure-container:.*Make it with `make images`, or .* base_image=",
+    ):
         deploy_python_closure(clipper, "newest", 1, "doubles", adding(0), python_version="3.99")
 
 

@@ -29,7 +29,7 @@ def log(text: str, level: str = "info", **fields: Any) -> None:
     """
     if not is_logged(level):
         return
-    line = _as_json(text, level, fields) if os.environ.get("CLIPPER_LOG_FORMAT") == "json" else _as_text(text)
+    line = _as_json(text, level, fields) if os.environ.get("CLIPPER_LOG_FORMAT") == "json" else _as_text(text, level)
     with contextlib.suppress(OSError, ValueError, AttributeError):
         sys.stderr.write(line + "\n")
         sys.stderr.flush()
@@ -41,8 +41,11 @@ def is_logged(level: str) -> bool:
     return LEVELS.index(level) >= (LEVELS.index(least) if least in LEVELS else 1)
 
 
-def _as_text(text: str) -> str:
-    return f"{time.strftime('%Y-%m-%dT%H:%M:%S')} {text}"
+def _as_text(text: str, level: str) -> str:
+    """A line of the same form as the servers' lines."""
+    now = time.time()
+    stamp = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(now)) + f",{int(now % 1 * 1000):03d}"
+    return f"{stamp} {level.upper():7} container: {text}"
 
 
 def _as_json(text: str, level: str, fields: dict[str, Any]) -> str:

@@ -12,14 +12,14 @@ from clipper_admin import defaults
 from clipper_admin.exceptions import ClipperException
 from clipper_admin.limits import seconds, tcp_port, whole_number
 from clipper_admin.log import ClusterLogger
-from clipper_admin.managers import docker_build, docker_logs, environments
+from clipper_admin.managers import docker_build, docker_logs, docker_start, environments
 from clipper_admin.managers.docker_cluster import DockerCluster, as_started, check_redis, running_clusters, stop
 from clipper_admin.managers.docker_engine import Engine
 from clipper_admin.managers.docker_frontends import FrontendScaling
 from clipper_admin.managers.docker_images import remove_images
 from clipper_admin.managers.docker_parts import CLUSTER, MODEL
 from clipper_admin.managers.docker_replicas import Scaling
-from clipper_admin.managers.docker_start import Wanted, Wishes, chosen_image, start
+from clipper_admin.managers.docker_start import Wanted, Wishes, start
 from clipper_admin.managers.folders import default_home, locked, valid_name
 from clipper_admin.managers.images import image_tag
 from clipper_admin.managers.replicas import DEPLOY_PATIENCE, SCALING
@@ -92,8 +92,8 @@ class DockerContainerManager:
             redis_port=tcp_port("redis_port", redis_port),
             prometheus_port=tcp_port("prometheus_port", prometheus_port),
             fluentd_port=tcp_port("fluentd_port", fluentd_port),
-            redis_image=chosen_image(redis_image, "CLIPPER_REDIS_IMAGE", "redis:7") or "redis:7",
-            prometheus_image=chosen_image(prometheus_image, "CLIPPER_PROMETHEUS_IMAGE", "prom/prometheus") or None,
+            redis_image=docker_start.redis_image(redis_image),
+            prometheus_image=docker_start.prometheus_image(prometheus_image),
             fluentd_image=fluentd_image if use_centralized_log else None,
         )
         self._cluster: DockerCluster | None = None

@@ -15,15 +15,15 @@ from clipper.container.manifest import FILE as MANIFEST
 from clipper.container.manifest import read_manifest
 from clipper_admin.exceptions import ClipperException
 from clipper_admin.log import ClusterLogger
-from clipper_admin.managers.docker_engine import Engine, explained
+from clipper_admin.managers.docker_engine import Engine
+from clipper_admin.managers.docker_errors import explained
 from clipper_admin.managers.docker_images import check_tag
-from clipper_admin.managers.docker_parts import GPUS, MODEL
+from clipper_admin.managers.docker_parts import GPUS, MAKE_IT, MODEL
 from clipper_admin.version import __registry__, __version__
 
 STEMS: Final = {"": "python{}-closure-container", "tensorflow": "tf{}-container"}
 """Images that are not called after their framework, as the original has them."""
 _WORDS_SHOWN: Final = 40
-_HINT: Final = "\nIf that image is not there, make it with `make images`, or name another with base_image="
 
 
 def base_name(framework: str, python: str) -> str:
@@ -66,7 +66,8 @@ def build(
     base = default_base(directory) if base_image == "default" else base_image
     labels = {**labels, GPUS: ",".join(read_manifest(directory).gpus)}
     context = _context(directory, _dockerfile(base, packages))
-    with explained(f"build {tag} from {base}", base):
+    with explained(f"build {tag} from {base}", base, f"{MAKE_IT} with base_image="):
+        engine.image(base)
         steps = engine.client.api.build(
             fileobj=context, custom_context=True, tag=tag, labels=labels, rm=True, forcerm=True, decode=True
         )
@@ -132,5 +133,4 @@ def _follow(steps: Iterator[dict[str, Any]], failed: str, logger: ClusterLogger)
             logger.log(logging.INFO if text.startswith(("Step ", "Successfully ")) else logging.DEBUG, text)
         if "error" in step:
             words = "\n".join(said[-_WORDS_SHOWN:])
-            hint = _HINT if said and said[-1].startswith("Step 1/") else ""
-            raise ClipperException(f"{failed}: {str(step['error']).strip()}\n{words}{hint}")
+            raise ClipperException(f"{failed}: {str(step['error']).strip()}\n{words}")

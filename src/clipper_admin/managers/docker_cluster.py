@@ -11,7 +11,8 @@ from typing import Any, Final
 from clipper_admin.defaults import LOG_FORMAT, LOG_LEVEL
 from clipper_admin.exceptions import ClipperException, IncompleteClusterException
 from clipper_admin.log import ClusterLogger
-from clipper_admin.managers.docker_engine import Engine, explained
+from clipper_admin.managers.docker_engine import Engine
+from clipper_admin.managers.docker_errors import explained
 from clipper_admin.managers.docker_images import remove_images
 from clipper_admin.managers.docker_parts import (
     CLUSTER,

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import io
+import logging
 import tarfile
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 from clipper_admin.exceptions import ClipperException
-from clipper_admin.managers.docker_parts import CLUSTER, FLUENTD_PORT, MAKE_IT, NETWORK, Part
+from clipper_admin.log import ClusterLogger
+from clipper_admin.managers.docker_errors import CONNECT, explained, words
+from clipper_admin.managers.docker_extra import Extra
+from clipper_admin.managers.docker_parts import CLUSTER, FLUENTD_PORT, NETWORK, Part
 
 LOOPBACK: Final = ("localhost", "127.0.0.1")
 STOP_SECONDS: Final = 15
@@ -22,16 +26,11 @@ POLL_SECONDS: Final = 0.1
 _STOPPERS: Final = 16
 
 
-class PortTaken(ClipperException):
-    """A container could not be started, as a port on the host that it was to have is somebody else's."""
-
-
 class Engine:
     """The containers, network and volumes of one cluster.
 
     ``host``: the address of the engine's machine; ports are published on loopback where it is that, else on all.
-    ``extra``: what every container is given besides (``mem_limit``, ``environment``, ... as of
-    ``docker.containers.run``); its ``labels`` are added to ours.
+    ``extra``: what every container is given besides, as of ``docker.containers.run``.
     """
 
     def __init__(self, cluster: str, host: str, network: str, extra: Mapping[str, Any]) -> None:
@@ -39,7 +38,8 @@ class Engine:
         self.host = host
         self._network = network
         self._bind = "127.0.0.1" if host in LOOPBACK else "0.0.0.0"
-        self._extra = dict(extra)
+        self._extra = Extra(extra)
+        self._logger = ClusterLogger(logging.getLogger(__name__), cluster)
         self._client: Any = None
         self._log_config: Any = None
 
@@ -48,7 +48,7 @@ class Engine:
         """Connected when first needed.
 
         Raises:
-            ClipperException: no engine, or its SDK is not installed.
+            ClipperException: no engine, or its SDK is not installed, or it does not know what is ``extra``.
         """
         if self._client is None:
             try:
@@ -57,9 +57,11 @@ class Engine:
                 raise ClipperException(
                     "The Docker manager needs the package docker: pip install 'clipper-serving[docker]'"
                 ) from None
-            with explained("connect"):
-                self._client = docker.from_env(timeout=CALL_SECONDS)
-                self._client.ping()
+            self._extra.check()
+            with explained(CONNECT):
+                client = docker.from_env(timeout=CALL_SECONDS)
+                client.ping()
+            self._client = client
         return self._client
 
     def containers(self, labels: Mapping[str, str | None] | None = None, stopped: bool = True) -> list[Any]:
@@ -108,13 +110,36 @@ class Engine:
             raise
         return container
 
+    def image(self, tag: str) -> Any:
+        """The image of this name, from its registry if it is not on the engine; raises what Docker's SDK raises."""
+        import docker
+
+        try:
+            return self.client.images.get(tag)
+        except docker.errors.ImageNotFound:
+            if is_made_here(tag):
+                raise
+        self._logger.info("There is no image %s here: pulling it", tag)
+        try:
+            return self.client.images.pull(tag)
+        except docker.errors.APIError as error:
+            raise docker.errors.ImageNotFound(str(error), explanation=words(error)) from error
+
     def _create(self, part: Part) -> Any:
         try:
             with explained(f"create the container {part.name}", part.image, part.remedy):
+                self.image(part.image)
                 return self.client.containers.create(part.image, list(part.command) or None, **self._options(part))
         except KeyboardInterrupt:  # the engine may have made it, though nobody has heard of it
             self.remove([each for each in self.containers() if each.name == part.name], graceful=False)
             raise
+        except (TypeError, ValueError, AttributeError, KeyError) as error:
+            if not self._extra.given:
+                raise
+            raise ClipperException(
+                f"Docker can't create the container {part.name}: extra_container_kwargs has a value that its SDK "
+                f"does not take ({type(error).__name__}: {error})"
+            ) from error
 
     def remove(self, containers: Iterable[Any], graceful: bool) -> None:
         """Stops containers, with time to drain if ``graceful``, and removes them; some may be gone already."""
@@ -189,15 +214,11 @@ class Engine:
 
     def _options(self, part: Part) -> dict[str, Any]:
         bind = "127.0.0.1" if part.only_local else self._bind
-        extra = {name: value for name, value in self._extra.items() if name not in ("labels", "environment")}
         options = {
             "restart_policy": {"Name": "unless-stopped"},
-            **extra,
+            **self._extra.options(part),
             "name": part.name,
-            "labels": {**self._extra.get("labels", {}), **part.labels},
-            "environment": {**_as_mapping(self._extra.get("environment", {})), **part.environment},
             "ports": {f"{inside}/tcp": (bind, host) for inside, host in part.ports.items()},
-            "volumes": [f"{name}:{path}" for name, path in part.volumes.items()],
             "network": self._network,
             "networking_config": {self._network: self.client.api.create_endpoint_config(aliases=list(part.aliases))},
             "detach": True,
@@ -210,6 +231,11 @@ class Engine:
 
             options["device_requests"] = [docker.types.DeviceRequest(device_ids=[part.gpu], capabilities=[["gpu"]])]
         return options
+
+
+def is_made_here(tag: str) -> bool:
+    """Whether it is one of Clipper's own images: what a public registry has by their names is somebody else's."""
+    return tag.startswith("clipper/")
 
 
 def _start(container: Any) -> None:
@@ -231,41 +257,6 @@ def tail(container: Any, lines: int = 30) -> str:
     """The last lines that a container has written."""
     with explained(f"read the log of {container.name}"):
         return bytes(container.logs(tail=lines)).decode(errors="replace").strip()
-
-
-@contextlib.contextmanager
-def explained(doing: str, image: str = "", remedy: str = MAKE_IT) -> Iterator[None]:
-    """Turns what the SDK raises in the block into a ClipperException; ``remedy``: what to do without the image."""
-    import requests
-
-    import docker
-
-    try:
-        yield
-    except docker.errors.ImageNotFound as error:
-        raise ClipperException(
-            f"Docker can't {doing}: there is no image {image or 'of that name'} here, and it can't be pulled "
-            f"({_words(error)}). {remedy}"
-        ) from error
-    except docker.errors.APIError as error:
-        words = _words(error)
-        is_taken = any(each in words for each in ("port is already allocated", "address already in use"))
-        raise (PortTaken if is_taken else ClipperException)(f"Docker can't {doing}: {words}") from error
-    except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
-        raise ClipperException(
-            f"Unable to Connect to Docker. Please Check if Docker is running. (It was to {doing}: {error})"
-        ) from error
-
-
-def _words(error: Any) -> str:
-    return str(getattr(error, "explanation", None) or error)
-
-
-def _as_mapping(environment: Any) -> Mapping[str, str]:
-    """Docker takes lists of ``name=value``, too."""
-    if isinstance(environment, Mapping):
-        return environment
-    return dict(each.partition("=")[::2] for each in environment)
 
 
 def _put(container: Any, path: str, text: str) -> None:

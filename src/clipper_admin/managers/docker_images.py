@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from clipper_admin.exceptions import ClipperException
 from clipper_admin.log import ClusterLogger
-from clipper_admin.managers.docker_engine import Engine, explained
+from clipper_admin.managers.docker_engine import Engine
+from clipper_admin.managers.docker_errors import explained
 from clipper_admin.managers.docker_parts import CLUSTER, MODEL
 from clipper_admin.managers.images import image_tag
+
+DEPLOY_AGAIN: Final = "Deploy the model again, or put the image back"
 
 
 def check_tag(engine: Engine, tag: str, model: str) -> None:
@@ -22,7 +25,7 @@ def image_of(engine: Engine, tag: str, name: str, version: str) -> Any:
     """The image that replicas of a model run from.
 
     If ``tag`` is what a build here would call it, that is the one with the labels of this cluster and model, whoever
-    has the tag by now. Any other name is taken at its word.
+    has the tag by now. Any other name is taken at its word, and pulled, as is one of a registry, if it is not here.
 
     Raises:
         ClipperException: there is none, or the tag is another cluster's.
@@ -36,8 +39,13 @@ def image_of(engine: Engine, tag: str, name: str, version: str) -> Any:
         return max(own, key=lambda each: str(each.attrs["Created"]))
     if found is not None:
         raise _shared(engine, tag, model, found)
-    with explained(f"look at the image {tag}", tag):
-        return engine.client.images.get(tag)
+    with explained(f"look at the image {tag}", tag, DEPLOY_AGAIN):
+        if built_here and "/" not in tag:  # it never was in a registry
+            return engine.client.images.get(tag)
+        found = engine.image(tag)
+    if built_here and _is_foreign(engine, found, model):
+        raise _shared(engine, tag, model, found)
+    return found
 
 
 def remove_images(engine: Engine, logger: ClusterLogger, model: str | None = None) -> None:

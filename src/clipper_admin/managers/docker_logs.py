@@ -12,7 +12,8 @@ from typing import Any, Final
 
 from clipper_admin.exceptions import ClipperException
 from clipper_admin.managers import docker_parts
-from clipper_admin.managers.docker_engine import Engine, explained
+from clipper_admin.managers.docker_engine import Engine
+from clipper_admin.managers.docker_errors import explained
 from clipper_admin.managers.programs import MANAGEMENT, ReplicaId
 from clipper_admin.managers.settings import no_program
 from clipper_admin.managers.supervisor import Process

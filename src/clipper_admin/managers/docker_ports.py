@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import Any, Final
 
-from clipper_admin.managers.docker_engine import Engine, PortTaken
+from clipper_admin.managers.docker_engine import Engine
+from clipper_admin.managers.docker_errors import PortTaken
 from clipper_admin.managers.docker_parts import Part
 from clipper_admin.managers.ports import preferred_port
 

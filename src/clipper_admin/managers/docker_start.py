@@ -21,7 +21,8 @@ from clipper_admin.managers.docker_cluster import (
     missing_parts,
     number_of,
 )
-from clipper_admin.managers.docker_engine import Engine, explained
+from clipper_admin.managers.docker_engine import Engine
+from clipper_admin.managers.docker_errors import explained
 from clipper_admin.managers.docker_frontends import servers_of
 from clipper_admin.managers.docker_parts import (
     CLUSTER,
@@ -71,9 +72,18 @@ class Wanted:
     wishes: Wishes
 
 
-def chosen_image(given: str | None, variable: str, otherwise: str) -> str:
-    """An image that is not Clipper's: the one ``given``, or for ``default`` the environment's, if it has one."""
-    return os.environ.get(variable, otherwise) if given == "default" else given or ""
+def redis_image(given: str = "default") -> str:
+    """The one ``given``, or for ``default`` the environment's, if it has one."""
+    return _chosen(given, "CLIPPER_REDIS_IMAGE", "redis:7") or "redis:7"
+
+
+def prometheus_image(given: str | None = "default") -> str | None:
+    """As that of Redis; None for no Prometheus."""
+    return _chosen(given, "CLIPPER_PROMETHEUS_IMAGE", "prom/prometheus") or None
+
+
+def _chosen(given: str | None, variable: str, otherwise: str) -> str | None:
+    return os.environ.get(variable, otherwise) if given == "default" else given
 
 
 def start(engine: Engine, wanted: Wanted, logger: ClusterLogger) -> DockerCluster:

@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from clipper_admin.exceptions import ClipperException
-from clipper_admin.managers.docker_engine import explained, tail
+from clipper_admin.managers.docker_engine import tail
+from clipper_admin.managers.docker_errors import explained
 from clipper_admin.managers.docker_parts import MODEL
 from clipper_admin.managers.logs import TRACEBACK_LINES, last_words
 from clipper_admin.managers.waiting import way_out

@@ -1,6 +1,7 @@
 """A container's log lines, and what clients call the requests they are about."""
 
 import json
+import logging
 import re
 
 import pytest
@@ -9,9 +10,12 @@ from clipper.container.batch import Model
 from clipper.container.log import TracebackLog, is_logged, log
 from clipper.container.request_ids import CURRENT, Current
 from clipper.container.stand_in import _Finder
+from clipper.log_format import TEXT, TextLines
 from clipper.rpc.wire import FrameReader, InputType, decode_outcomes, encode_batch
 from clipper_admin import logs
 from tests.outcomes import apart
+
+STAMP = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}"
 
 
 @pytest.fixture
@@ -28,9 +32,13 @@ def ask(function, inputs, request_ids=()):
     return apart(decode_outcomes(answer))
 
 
-def test_text_begins_with_the_time(capsys):
+def test_text_is_as_the_servers(capsys):
     log("it happened", "warning", detail="for programs")
-    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d it happened\n", capsys.readouterr().err)
+    said = capsys.readouterr().err
+    assert re.fullmatch(STAMP + " WARNING container: it happened\n", said)
+    record = logging.makeLogRecord({"name": "container", "levelname": "WARNING", "msg": "it happened"})
+    theirs = TextLines(TEXT).format(record)
+    assert theirs[len(said.split("WARNING")[0]) :] + "\n" == said[said.index("WARNING") :]
 
 
 def test_json_says_which_replica_it_is(as_json, capsys):

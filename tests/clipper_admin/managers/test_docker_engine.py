@@ -7,6 +7,7 @@ import pytest
 from clipper_admin import ClipperException, DockerContainerManager
 from clipper_admin.managers import docker_parts
 from clipper_admin.managers.docker_engine import Engine
+from clipper_admin.managers.docker_extra import Extra
 
 
 @pytest.mark.parametrize(
@@ -27,12 +28,69 @@ def test_images_are_those_given_or_the_environments(monkeypatch, given, environm
     assert (wishes.redis_image, wishes.prometheus_image) == images
 
 
+PART = docker_parts.Part("name", "image", {"ours": ""}, environment={"A": "1"}, volumes={"data": "/data"})
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"volumes": ["/host:/inside:ro"]}, {"volumes": ["/host:/inside:ro", "data:/data"]}),
+        ({"volumes": {"/host": {"bind": "/in"}}}, {"volumes": ["/host:/in:rw", "data:/data"]}),
+        ({"environment": ["A=2", "B=3=4"]}, {"environment": {"A": "1", "B": "3=4"}}),
+        ({"labels": ["theirs"], "mem_limit": "1g"}, {"labels": {"theirs": "", "ours": ""}, "mem_limit": "1g"}),
+    ],
+)
+def test_what_is_given_besides_is_joined_with_what_a_container_needs(given, expected):
+    own = {"labels": {"ours": ""}, "environment": {"A": "1"}, "volumes": ["data:/data"]}
+    assert Extra(given).options(PART) == own | expected
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"mem_limits": "1g"}, "has 'mem_limits', which .* does not take: did you mean 'mem_limit'"),
+        ({"network": "host"}, "can't have 'network': Clipper sets it"),
+    ],
+)
+def test_what_is_not_known_of_a_container_is_refused_before_docker_is_asked(monkeypatch, given, said):
+    pytest.importorskip("docker")
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere")
+    with pytest.raises(ClipperException, match=f"extra_container_kwargs {said}"):
+        DockerContainerManager("c", extra_container_kwargs=given).start_clipper()
+
+
+@pytest.mark.parametrize(
+    "given", [{"mem_limit": "abc"}, {"nano_cpus": 1.5}, {"mem_limit": [1]}, {"volumes": {"/a": {}}}]
+)
+def test_values_that_docker_does_not_take_are_named(monkeypatch, given):
+    docker = pytest.importorskip("docker")
+    engine = Engine("c", "localhost", "net", given)
+    engine._client = docker.DockerClient("unix:///nowhere", version="1.41")
+    monkeypatch.setattr(engine, "image", lambda tag: None)
+    with pytest.raises(ClipperException, match="Docker can't create the container name: "):
+        engine.start(PART)
+
+
+class Images:
+    """Has every image, but those that ``error`` is about."""
+
+    def __init__(self, error):
+        self.error = error
+
+    def get(self, tag):
+        if not isinstance(self.error, KeyboardInterrupt):
+            raise self.error
+
+    pull = get
+
+
 class Client:
     """Of an engine on which to create ends with ``error`` after the container was made."""
 
     def __init__(self, error):
         self.error, self.made, self.removed = error, [], []
         self.containers = self.api = self
+        self.images = Images(error)
 
     def create_endpoint_config(self, **options):
         return options
@@ -61,6 +119,15 @@ def test_an_interrupted_creation_leaves_no_container():
     assert len(interrupted.client.removed) == 1
 
 
+def test_what_has_the_name_of_clippers_own_images_is_not_pulled_from_anywhere(monkeypatch):
+    errors = pytest.importorskip("docker").errors
+    asking = engine(errors.ImageNotFound("404", explanation="No such image"))
+    monkeypatch.setattr(asking.client.images, "pull", lambda tag: f"{tag} of the public", raising=False)
+    with pytest.raises(errors.ImageNotFound):
+        asking.image("clipper/query_frontend:0.1.0")
+    assert asking.image("registry.example/query_frontend") == "registry.example/query_frontend of the public"
+
+
 @pytest.mark.parametrize(
     ("part", "remedy"),
     [
@@ -71,5 +138,5 @@ def test_an_interrupted_creation_leaves_no_container():
 )
 def test_what_to_do_without_an_image_is_told(part, remedy):
     missing = pytest.importorskip("docker").errors.ImageNotFound("404", explanation="No such image")
-    with pytest.raises(ClipperException, match=f"there is no image gone here, .*{remedy}"):
+    with pytest.raises(ClipperException, match=f"there is no image gone here .*{remedy}"):
         engine(missing).start(part)

@@ -5,7 +5,8 @@ import socket
 import pytest
 
 from clipper_admin.managers import docker_parts
-from clipper_admin.managers.docker_engine import Engine, PortTaken, explained
+from clipper_admin.managers.docker_engine import Engine
+from clipper_admin.managers.docker_errors import PortTaken, explained
 from clipper_admin.managers.docker_ports import TRIES, Ports
 
 

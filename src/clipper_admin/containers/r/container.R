@@ -23,7 +23,9 @@ log_line <- function(..., level = "info", ids = character()) {
   line <- if (Sys.getenv("CLIPPER_LOG_FORMAT") == "json") {
     json_line(text, level, ids)
   } else {
-    paste0(format(Sys.time(), "%Y-%m-%dT%H:%M:%S "), text, if (length(ids)) c(" (requests ", toString(ids), ")"))
+    stamp <- sub(".", ",", format(Sys.time(), "%Y-%m-%d %H:%M:%OS3"), fixed = TRUE)
+    about <- if (length(ids)) paste0(" (requests ", toString(ids), ")")
+    paste0(stamp, sprintf(" %-7s container: ", toupper(level)), text, about)
   }
   cat(paste0(line, collapse = ""), "\n", sep = "", file = stderr())
 }

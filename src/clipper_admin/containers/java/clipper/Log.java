@@ -4,14 +4,17 @@ import java.io.PrintWriter;
 import java.io.StringWriter;
 import java.time.Instant;
 import java.time.LocalDateTime;
+import java.time.format.DateTimeFormatter;
 import java.time.temporal.ChronoUnit;
 import java.util.List;
+import java.util.Locale;
 import java.util.stream.Collectors;
 
 /** Lines on stderr, one for each event; JSON objects where CLIPPER_LOG_FORMAT is json. */
 final class Log {
     private static final List<String> LEVELS = List.of("debug", "info", "warning", "error");
     private static final long INTERVAL = 1_000_000_000L;
+    private static final DateTimeFormatter STAMP = DateTimeFormatter.ofPattern("yyyy-MM-dd HH:mm:ss,SSS");
     private static long lastTrace = System.nanoTime() - INTERVAL;
 
     private Log() {}
@@ -42,8 +45,12 @@ final class Log {
     private static void write(String level, String text, List<String> requestIds) {
         if (LEVELS.indexOf(level) < LEVELS.indexOf(environment("CLIPPER_LOG_LEVEL", "info"))) return;
         boolean json = environment("CLIPPER_LOG_FORMAT", "text").equals("json");
-        String now = LocalDateTime.now().truncatedTo(ChronoUnit.SECONDS).toString();
-        System.err.println(json ? object(level, text, requestIds) : now + " " + text);
+        System.err.println(json ? object(level, text, requestIds) : line(level, text));
+    }
+
+    /** Of the same form as the servers' lines. */
+    private static String line(String level, String text) {
+        return LocalDateTime.now().format(STAMP) + String.format(" %-7s container: ", level.toUpperCase(Locale.ROOT)) + text;
     }
 
     private static String object(String level, String text, List<String> requestIds) {
