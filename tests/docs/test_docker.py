@@ -21,7 +21,7 @@ def words_of(text):
 def test_the_arguments_of_the_manager_are_those_that_are_named():
     known = inspect.signature(DockerContainerManager).parameters
     first = section(PAGE, "The manager").split("\n\n")[1]
-    options = {"mem_limit", "nano_cpus", "environment"}
+    options = {"mem_limit", "nano_cpus", "environment", "labels", "volumes"}
     assert [each for each in words_of(first) if each not in options] == list(known)
 
 
