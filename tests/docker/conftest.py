@@ -23,6 +23,14 @@ def images(request):
         assert docker("image", "ls", "--quiet", image), f"there is no image {image}: run `make test-docker`"
 
 
+@pytest.fixture(scope="module", autouse=True)
+def home(tmp_path_factory):
+    """No test sees the locks of a cluster that is not of its module."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CLIPPER_HOME", str(tmp_path_factory.mktemp("home")))
+        yield
+
+
 @pytest.fixture(scope="module")
 def run():
     """Starts containers, with ``docker run``'s flags, on a network of their own; all are removed after the tests."""

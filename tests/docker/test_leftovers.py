@@ -23,13 +23,6 @@ ClipperConnection(manager({name!r}, prometheus_image=None)).start_clipper(num_fr
 """
 
 
-@pytest.fixture(scope="module", autouse=True)
-def home(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CLIPPER_HOME", str(tmp_path_factory.mktemp("home")))
-        yield
-
-
 def interrupted_start(name, label):
     """Kills a session that starts a cluster once it has made a container with this label."""
     with subprocess.Popen([sys.executable, "-c", START.format(name=name)], stderr=subprocess.DEVNULL) as process:
@@ -149,6 +142,24 @@ def test_limits_hold_and_a_model_beyond_them_is_told():
         ):
             deploy_python_closure(clipper, "greedy", 1, "doubles", greedy())
         assert ids("limited", f"{MODEL}=greedy_1") == []
+
+
+def test_what_is_given_besides_reaches_models(tmp_path):
+    (tmp_path / "number").write_text("40")
+    tmp_path.chmod(0o755)  # the containers' user is another
+    volumes = {str(tmp_path): {"bind": "/given", "mode": "ro"}}
+    given = {"volumes": volumes, "environment": ["OF_OURS=2"], "labels": ["ours"]}
+
+    def reading(inputs):
+        import os
+        from pathlib import Path
+
+        return [float(Path("/given/number").read_text()) + float(os.environ["OF_OURS"])] * len(inputs)
+
+    with running("given", extra_container_kwargs=given) as clipper:
+        serve(clipper, "reading", reading)
+        assert ask(clipper.get_query_addr(), "reading", [1.0])["output"] == 42.0
+        assert len(ids("given", "ours")) == len(ids("given"))
 
 
 class Unloadable:

@@ -21,13 +21,6 @@ pytestmark = [pytest.mark.docker, pytest.mark.timeout(300)]
 CLUSTER_NAME = "model-images"
 
 
-@pytest.fixture(scope="module", autouse=True)
-def home(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CLIPPER_HOME", str(tmp_path_factory.mktemp("home")))
-        yield
-
-
 @pytest.fixture(scope="module")
 def clipper():
     with running(CLUSTER_NAME) as connection:

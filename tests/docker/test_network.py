@@ -4,7 +4,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from clipper_admin.managers import docker_ports
+from clipper_admin import ClipperException
+from clipper_admin.managers import docker_ports, docker_start
 from tests.docker.chaos import RUN
 from tests.docker.clusters import IMAGES, ids, running
 from tests.docker.containers import docker
@@ -14,8 +15,7 @@ pytestmark = pytest.mark.docker
 SESSIONS = 8
 
 
-def test_sessions_that_start_at_once_share_one_network(monkeypatch, tmp_path):
-    monkeypatch.setenv("CLIPPER_HOME", str(tmp_path))
+def test_sessions_that_start_at_once_share_one_network():
     name = f"clipper_test_{RUN}"
     engines = [manager(f"c{each}", docker_network=name)._engine for each in range(SESSIONS)]
     try:
@@ -34,9 +34,8 @@ def networks(name):
     return docker("network", "ls", "--quiet", f"--filter=name=^{name}$").split()
 
 
-def test_a_port_that_is_taken_in_the_last_moment_is_replaced(monkeypatch, tmp_path):
+def test_a_port_that_is_taken_in_the_last_moment_is_replaced(monkeypatch):
     """As when two clusters start at once: what was free as it was chosen is somebody else's at the start."""
-    monkeypatch.setenv("CLIPPER_HOME", str(tmp_path))
     foreign = docker("run", "--detach", "--publish=127.0.0.1::6379", IMAGES["redis_image"])
     try:
         taken = int(docker("port", foreign, "6379/tcp").rpartition(":")[2])
@@ -53,3 +52,13 @@ def test_a_port_that_is_taken_in_the_last_moment_is_replaced(monkeypatch, tmp_pa
             assert not any(str(taken) in docker("port", each) for each in ids("late"))
     finally:
         docker("rm", "--force", "--volumes", foreign)
+
+
+def test_an_address_that_is_not_the_engines_is_doubted(monkeypatch):
+    monkeypatch.setattr(docker_start, "START_TIMEOUT", 5.0)
+    elsewhere = manager("elsewhere", docker_ip_address="engine.invalid", prometheus_image=None)
+    with pytest.raises(
+        ClipperException, match=r"is docker_ip_address, engine\.invalid, one of the engine's"
+    ):
+        elsewhere.start_clipper()
+    assert not elsewhere.exists()

@@ -21,7 +21,7 @@ from clipper_admin.managers.docker_cluster import (
     missing_parts,
     number_of,
 )
-from clipper_admin.managers.docker_engine import Engine
+from clipper_admin.managers.docker_engine import LOOPBACK, Engine
 from clipper_admin.managers.docker_errors import explained
 from clipper_admin.managers.docker_frontends import servers_of
 from clipper_admin.managers.docker_parts import (
@@ -241,9 +241,13 @@ def _await_redis(redis: Any) -> None:
 
 
 def _missing(cluster: DockerCluster) -> str:
-    if missing := waiting.get(cluster.admin_address, "/admin/ping"):
-        return f"the management frontend: {missing}"
-    for address in cluster.query_addresses:
-        if missing := waiting.get(address, "/health/ready"):
-            return f"the query frontend at {address}: {missing}"
+    asked = {cluster.admin_address: ("the management frontend", "/admin/ping")}
+    asked |= {address: ("the query frontend", "/health/ready") for address in cluster.query_addresses}
+    for address, (what, path) in asked.items():
+        if missing := waiting.get(address, path):
+            return f"{what} at {address}: {missing}{_doubt_about(address.rpartition(':')[0])}"
     return ""
+
+
+def _doubt_about(host: str) -> str:
+    return "" if host in LOOPBACK else f"; is docker_ip_address, {host}, one of the engine's machine?"
