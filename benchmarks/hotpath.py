@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import cProfile
+import os
 import pstats
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 from clipper.catalog import Catalog
 from clipper.decisions import Decisions
@@ -22,6 +25,8 @@ from clipper.execution.executor import Executor
 from clipper.frontend.api import Api
 from clipper.frontend.http import HttpServer, Limits
 from clipper.frontend.replicas import ConnectedReplicas
+from clipper.frontend.request_log import logging_requests
+from clipper.log_format import log_to_stderr
 from clipper.metrics import Metrics
 from clipper.processor import Processor
 from clipper.query_ids import QueryIds
@@ -50,11 +55,26 @@ REGISTRY = Registry(
 )
 
 
+@dataclass(frozen=True)
+class Scenario:
+    """``repeat``: each turn asks the same. ``named``: with X-Request-Id. ``logged``: how each is, if at all."""
+
+    name: str
+    cache_bytes: int
+    connections: int = CONNECTIONS
+    repeat: bool = False
+    named: bool = False
+    logged: str = ""
+
+
 SCENARIOS = (
-    ("cache off, one at a time", 0, 1, False),
-    ("cache off, 64 at a time", 0, CONNECTIONS, False),
-    ("cache misses, 64 at a time", 1 << 25, CONNECTIONS, False),
-    ("cache hits, 64 at a time", 1 << 25, CONNECTIONS, True),
+    Scenario("cache off, one at a time", 0, 1),
+    Scenario("cache off, 64 at a time", 0),
+    Scenario("cache misses, 64 at a time", 1 << 25),
+    Scenario("cache hits, 64 at a time", 1 << 25, repeat=True),
+    Scenario("cache off, each with a request id", 0, named=True),
+    Scenario("cache off, at debug, as text", 0, logged="text"),
+    Scenario("cache off, at debug, as JSON", 0, logged="json"),
 )
 
 
@@ -123,7 +143,7 @@ class Frontend:
         processor.apply(REGISTRY)
         api = Api(processor, metrics, {}, Updater(processor, decisions, NoDesk(), lambda: 0.0))
         api.follow_catalog()
-        server = HttpServer(api.handle, Limits(), loop, metrics.process.statuses)
+        server = HttpServer(logging_requests(api.handle), Limits(), loop, metrics.process.statuses)
         self.sinks = [Sink() for _ in range(CONNECTIONS)]
         self.clients = [server.protocol() for _ in self.sinks]
         for client, sink in zip(self.clients, self.sinks, strict=True):
@@ -148,17 +168,26 @@ class Frontend:
         return sum(sink.writes for sink in self.sinks)
 
 
-def requests(first: int, connections: int) -> list[bytes]:
-    bodies = [BODY % (first + number) for number in range(connections)]
-    return [HEAD % len(body) + body for body in bodies]
+def requests(first: int, scenario: Scenario) -> list[bytes]:
+    bodies = [BODY % (first + number) for number in range(scenario.connections)]
+    head = HEAD.replace(b"\r\n\r\n", b"\r\nX-Request-Id: 4bf92f3577b34da6\r\n\r\n") if scenario.named else HEAD
+    return [head % len(body) + body for body in bodies]
 
 
-async def measure(
-    cache_bytes: int, connections: int, repeat: bool, turns: int, profile: cProfile.Profile | None = None
-) -> float:
-    """Nanoseconds a query: the median of ``turns`` turns. ``repeat``: each turn asks the same."""
-    frontend = Frontend(asyncio.get_running_loop(), cache_bytes)
-    batches = [requests(0 if repeat else connections * turn, connections) for turn in range(turns + 50)]
+@contextlib.contextmanager
+def logging_as(form: str) -> Iterator[None]:
+    """With a line for each request that goes nowhere; without a ``form``, with none."""
+    with open(os.devnull, "w") as nowhere:
+        log_to_stderr("debug" if form else "info", form or "text").setStream(nowhere)
+        yield
+
+
+async def measure(scenario: Scenario, turns: int, profile: cProfile.Profile | None = None) -> float:
+    """Nanoseconds a query: the median of ``turns`` turns."""
+    frontend = Frontend(asyncio.get_running_loop(), scenario.cache_bytes)
+    connections = scenario.connections
+    firsts = (0 if scenario.repeat else connections * turn for turn in range(turns + 50))
+    batches = [requests(first, scenario) for first in firsts]
     for batch in batches[:50]:
         frontend.turn(batch)
     times = []
@@ -179,10 +208,11 @@ def main() -> None:
     parser.add_argument("--profile", action="store_true", help="show where the calls go")
     parser.add_argument("--turns", type=int, default=1500)
     options = parser.parse_args()
-    for name, cache, connections, repeat in SCENARIOS:
+    for scenario in SCENARIOS:
         profile = cProfile.Profile() if options.profile else None
-        nanoseconds = asyncio.run(measure(cache, connections, repeat, options.turns, profile))
-        print(f"{name:32} {nanoseconds:8.0f} ns a query", flush=True)
+        with logging_as(scenario.logged):
+            nanoseconds = asyncio.run(measure(scenario, options.turns, profile))
+        print(f"{scenario.name:34} {nanoseconds:8.0f} ns a query", flush=True)
         if profile is not None:
             pstats.Stats(profile).sort_stats("tottime").print_stats(45)
 

@@ -7,7 +7,7 @@ import logging
 import sys
 import time
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 LEVELS: Final = ("debug", "info", "warning", "error")
 FORMATS: Final = ("text", "json")
@@ -19,7 +19,7 @@ _OURS: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime
 
 def log_to_stderr(
     level: str = "info", form: str = "text", fields: Mapping[str, str] | None = None
-) -> logging.Handler:
+) -> logging.StreamHandler[TextIO]:
     """One event a line on stderr, from ``level`` on; ``fields`` are part of each line that is JSON."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines(fields or {}) if form == "json" else TextLines(TEXT))
