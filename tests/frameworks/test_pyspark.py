@@ -23,6 +23,8 @@ needs_java = pytest.mark.skipif(shutil.which("java") is None, reason="Spark need
 pytestmark = [
     pytest.mark.frameworks,
     needs_java,
+    # JAX, which is here if its tests ran before, warns of any fork; this one runs java at once.
+    pytest.mark.filterwarnings(r"ignore:os\.fork\(\) was called:RuntimeWarning"),
     pytest.mark.timeout(300),  # the first job of a Spark session takes many seconds where cores are short
 ]
 

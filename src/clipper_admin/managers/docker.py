@@ -46,7 +46,8 @@ class DockerContainerManager:
         redis_port: its port; of the one that is started, where it is on the host.
         prometheus_port: where Prometheus is.
         docker_network: of the containers; made if it is not there.
-        extra_container_kwargs: for every container, as ``docker.containers.run`` takes them (``mem_limit``, ...).
+        extra_container_kwargs: for every container, as ``docker.containers.run`` takes them (``mem_limit``, ...). By
+            default those that the cluster was started with.
         redis_image: what is started without ``redis_ip``; by default ``CLIPPER_REDIS_IMAGE``, or ``redis:7``.
         prometheus_image: None for no Prometheus; by default ``CLIPPER_PROMETHEUS_IMAGE`` (empty for none), or
             ``prom/prometheus``.
@@ -84,7 +85,7 @@ class DockerContainerManager:
         self.place = "in Docker"
         self.logger = ClusterLogger(logging.getLogger(__name__), cluster_name)
         self.deploy_timeout = seconds("deploy_timeout", deploy_timeout)
-        self._engine = Engine(cluster_name, docker_ip_address, docker_network, extra_container_kwargs or {})
+        self._engine = Engine(cluster_name, docker_ip_address, docker_network, extra_container_kwargs)
         self._wishes = Wishes(
             *server_ports(clipper_query_port, clipper_management_port, clipper_rpc_port),
             **log_settings(log_level, log_format),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import logging
 import tarfile
 import time
@@ -15,7 +16,7 @@ from clipper_admin.exceptions import ClipperException
 from clipper_admin.log import ClusterLogger
 from clipper_admin.managers.docker_errors import CONNECT, explained, words
 from clipper_admin.managers.docker_extra import Extra
-from clipper_admin.managers.docker_parts import CLUSTER, FLUENTD_PORT, NETWORK, Part
+from clipper_admin.managers.docker_parts import CLUSTER, EXTRA, FLUENTD_PORT, NETWORK, Part
 
 LOOPBACK: Final = ("localhost", "127.0.0.1")
 STOP_SECONDS: Final = 15
@@ -30,15 +31,16 @@ class Engine:
     """The containers, network and volumes of one cluster.
 
     ``host``: the address of the engine's machine; ports are published on loopback where it is that, else on all.
-    ``extra``: what every container is given besides, as of ``docker.containers.run``.
+    ``extra``: what every container is given besides, as of ``docker.containers.run``; None for what the adopted have.
     """
 
-    def __init__(self, cluster: str, host: str, network: str, extra: Mapping[str, Any]) -> None:
+    def __init__(self, cluster: str, host: str, network: str, extra: Mapping[str, Any] | None) -> None:
         self.cluster = cluster
         self.host = host
         self._network = network
         self._bind = "127.0.0.1" if host in LOOPBACK else "0.0.0.0"
-        self._extra = Extra(extra)
+        self._extra = Extra(extra or {})
+        self._is_extra_given = extra is not None
         self._logger = ClusterLogger(logging.getLogger(__name__), cluster)
         self._client: Any = None
         self._log_config: Any = None
@@ -84,11 +86,20 @@ class Engine:
         return found
 
     def adopt(self, containers: Iterable[Any]) -> None:
-        """What is started from now on is on the network of these, and logs to the fluentd among them."""
+        """What is started from now on is on the network of these, and logs to the fluentd among them.
+
+        What they were given besides is given to it, too, unless this session has said something else.
+        """
         for each in containers:
             self._network = each.attrs["HostConfig"]["NetworkMode"]
+            if EXTRA in each.labels and not self._is_extra_given:
+                self._extra = Extra(json.loads(each.labels[EXTRA]))
             if FLUENTD_PORT in each.labels:
                 self._centralise(each.labels[FLUENTD_PORT])
+
+    def has_what_is_given(self, container: Any) -> bool:
+        """Whether it was created with what would be given to it now."""
+        return str(container.labels.get(EXTRA, "")) == self._extra.note
 
     def _centralise(self, port: str) -> None:
         import docker

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from clipper_admin.exceptions import ClipperException
-from clipper_admin.managers.docker_parts import Part
+from clipper_admin.managers.docker_parts import EXTRA, Part
 
 OURS: Final = frozenset(
     {"image", "command", "entrypoint", "name", "detach", "init", "ports", "publish_all_ports"}
@@ -24,6 +25,11 @@ class Extra:
     """``given`` as the arguments of ``docker.containers.run``: labels, environment and volumes are added to ours."""
 
     given: Mapping[str, Any]
+
+    @property
+    def note(self) -> str:
+        """For the label of each container, by which other sessions give the same to theirs; or empty."""
+        return json.dumps(self.given, default=str, sort_keys=True) if self.given else ""
 
     def check(self) -> None:
         """Raises ClipperException for what Docker's SDK does not know, or is not the user's to say; needs the SDK."""
@@ -46,7 +52,11 @@ class Extra:
         """For the creation of ``part``; what it needs itself wins."""
         return {
             **{name: value for name, value in self.given.items() if name not in JOINED},
-            "labels": {**_labels(self.given.get("labels", {})), **part.labels},
+            "labels": {
+                **_labels(self.given.get("labels", {})),
+                **part.labels,
+                **({EXTRA: self.note} if self.given else {}),
+            },
             "environment": {**_environment(self.given.get("environment", {})), **part.environment},
             "volumes": [
                 *_volumes(self.given.get("volumes", [])),

@@ -29,6 +29,9 @@ NETWORK: Final = "ai.clipper.network"
 SETTINGS: Final = "ai.clipper.settings"
 """As JSON, what a start that takes the cluster up again is to know: ``remembered``."""
 
+EXTRA: Final = "ai.clipper.extra"
+"""As JSON, what the user gives every container besides."""
+
 MAKE_IT: Final = "Make it with `make images`, or name another"
 
 INNER_QUERY: Final = 1337

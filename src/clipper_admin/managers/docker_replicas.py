@@ -11,7 +11,7 @@ from clipper_admin.managers import docker_parts, waiting
 from clipper_admin.managers.docker_cluster import DockerCluster
 from clipper_admin.managers.docker_engine import Engine
 from clipper_admin.managers.docker_images import image_of
-from clipper_admin.managers.docker_parts import GPUS, MODEL, REPLICA
+from clipper_admin.managers.docker_parts import GPUS, MODEL, REPLICA, Part
 from clipper_admin.managers.docker_waiting import wait_for
 from clipper_admin.managers.programs import ReplicaId
 from clipper_admin.managers.steps import step
@@ -56,13 +56,11 @@ class Scaling:
         """
         first = max((number_of(each) for each in self.replicas()), default=-1) + 1
         found = image_of(self.engine, image, self.name, self.version)
-        source = image if image in found.tags else found.id  # the tag says more, as long as it is this one's
-        gpus = str(found.labels.get(GPUS, ""))
         added: list[Any] = []
         try:
             for number in range(first, first + count):
                 replica = ReplicaId(self.name, self.version, number)
-                part = docker_parts.replica(self.engine.cluster, replica, input_type, source, gpus, self.cluster.log)
+                part = _part(self.engine, replica, input_type, image, found, self.cluster.log)
                 added.append(self.engine.start(part))
             what = "replica" if needed == 1 else f"{needed} replicas"
             with step(self.logger, f"Waiting for {what} of {self.name}:{self.version} to be ready"):
@@ -86,3 +84,31 @@ class Scaling:
 
 def number_of(container: Any) -> int:
     return int(container.labels.get(REPLICA, 0))
+
+
+def anew(engine: Engine, container: Any, log: tuple[str, str]) -> Part:
+    """A replica as ``container`` is one, with what is given to those that are started now.
+
+    Raises:
+        ClipperException: its image is gone, or its name is another cluster's by now.
+    """
+    config = container.attrs["Config"]
+    name, _, version = container.labels[MODEL].partition("_")
+    found = image_of(engine, config["Image"], name, version)
+    replica = ReplicaId(name, version, number_of(container))
+    return _part(engine, replica, _environment(container)["CLIPPER_INPUT_TYPE"], config["Image"], found, log)
+
+
+def log_of(container: Any) -> tuple[str, str]:
+    """The level and the format of a replica's log."""
+    environment = _environment(container)
+    return environment.get("CLIPPER_LOG_LEVEL", ""), environment.get("CLIPPER_LOG_FORMAT", "")
+
+
+def _environment(container: Any) -> dict[str, str]:
+    return dict(each.partition("=")[::2] for each in container.attrs["Config"]["Env"])
+
+
+def _part(engine: Engine, replica: ReplicaId, input_type: str, tag: str, image: Any, log: tuple[str, str]) -> Part:
+    source = tag if tag in image.tags else image.id  # the tag says more, as long as it is this one's
+    return docker_parts.replica(engine.cluster, replica, input_type, source, str(image.labels.get(GPUS, "")), log)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from types import SimpleNamespace
 from typing import Any, Final
@@ -35,6 +35,7 @@ from clipper_admin.managers.docker_parts import (
     Servers,
 )
 from clipper_admin.managers.docker_ports import Ports
+from clipper_admin.managers.docker_replicas import anew, log_of
 from clipper_admin.managers.docker_waiting import wait_for
 from clipper_admin.managers.settings import ServerSettings, taking_up
 from clipper_admin.managers.steps import step
@@ -64,12 +65,16 @@ class Wishes:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What is to be started: the images of the servers, how these are run, and what else there shall be."""
+    """What is to be started: the images of the servers, how these are run, and what else there shall be.
+
+    ``ports``: number of a further query frontend -> those on the host that it had, for queries and for containers.
+    """
 
     query_image: str
     management_image: str
     settings: ServerSettings
     wishes: Wishes
+    ports: Mapping[int, tuple[int, int]] = field(default_factory=dict)
 
 
 def redis_image(given: str = "default") -> str:
@@ -108,7 +113,7 @@ def start(engine: Engine, wanted: Wanted, logger: ClusterLogger) -> DockerCluste
             engine.remove_volumes()
         engine.remove_network()
         raise
-    _start_again(engine, replicas, logger)
+    _start_again(engine, replicas, found.log, logger)
     return found
 
 
@@ -147,7 +152,12 @@ def _as_before(wanted: Wanted, everything: list[Any]) -> Wanted:
         return wanted
     if queries and not _interrupted(everything):
         before.frontends = number_of(queries[-1]) + 1  # some may have been added since, or been lost
-    return replace(wanted, settings=taking_up(wanted.settings, before), wishes=taking_up(wanted.wishes, before))
+    return replace(
+        wanted,
+        settings=taking_up(wanted.settings, before),
+        wishes=taking_up(wanted.wishes, before),
+        ports={number_of(each): (int(each.labels[QUERY_PORT]), int(each.labels[RPC_PORT])) for each in queries},
+    )
 
 
 def _of_frontend(query: Any) -> SimpleNamespace:
@@ -158,12 +168,19 @@ def _of_frontend(query: Any) -> SimpleNamespace:
     return SimpleNamespace(**asdict(servers.settings), **ports, log_level=level, log_format=form)
 
 
-def _start_again(engine: Engine, replicas: list[Any], logger: ClusterLogger) -> None:
+def _start_again(engine: Engine, replicas: list[Any], log: tuple[str, str], logger: ClusterLogger) -> None:
+    """Those that would be started otherwise now are made anew, of the same image."""
     for replica in replicas:
         try:
-            with explained(f"start the container {replica.name}"):
-                logger.info("Starting replica %s again", replica.name)
-                replica.start()
+            logger.info("Starting replica %s again", replica.name)
+            if engine.has_what_is_given(replica) and log_of(replica) == log:
+                with explained(f"start the container {replica.name}"):
+                    replica.start()
+            else:
+                logger.info("Replica %s is made anew: its cluster comes up otherwise than before", replica.name)
+                part = anew(engine, replica, log)
+                engine.remove([replica], graceful=False)
+                engine.start(part)
         except ClipperException as error:
             logger.warning("Replica %s is not started again: %s", replica.name, error)
             engine.remove([replica], graceful=False)
@@ -204,7 +221,7 @@ class _Start:
             self._run(make, self._ports.choose(wishes.prometheus_port))
         for index in range(settings.frontends):
             if index:
-                query, rpc = self._ports.choose(0), self._ports.choose(0)
+                query, rpc = map(self._ports.choose, self._wanted.ports.get(index, (0, 0)))
             self._run(partial(docker_parts.query_frontend, servers, self._wanted.query_image, index), query, rpc)
 
     def end(self) -> None:

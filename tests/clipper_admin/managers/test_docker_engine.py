@@ -1,5 +1,7 @@
 """Which images are started that are not Clipper's, and what is said and left if one can't be."""
 
+import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -42,7 +44,22 @@ PART = docker_parts.Part("name", "image", {"ours": ""}, environment={"A": "1"}, 
 )
 def test_what_is_given_besides_is_joined_with_what_a_container_needs(given, expected):
     own = {"labels": {"ours": ""}, "environment": {"A": "1"}, "volumes": ["data:/data"]}
-    assert Extra(given).options(PART) == own | expected
+    options = Extra(given).options(PART)
+    assert json.loads(options["labels"].pop(docker_parts.EXTRA)) == given
+    assert options == own | expected
+
+
+@pytest.mark.parametrize(("said", "expected"), [(None, "1g"), ({"mem_limit": "2g"}, "2g"), ({}, None)])
+def test_what_a_cluster_was_given_is_given_by_other_sessions_too(said, expected):
+    labels = Extra({"mem_limit": "1g", "environment": {"A": Path("b")}}).options(PART)["labels"]
+    running = SimpleNamespace(attrs={"HostConfig": {"NetworkMode": "net"}}, labels=labels)
+    engine = Engine("c", "localhost", "other", said)
+    engine._client = SimpleNamespace(api=SimpleNamespace(create_endpoint_config=lambda **given: given))
+    engine.adopt([running])
+    options = engine._options(PART)
+    assert options.get("mem_limit") == expected
+    assert options["network"] == "net"
+    assert engine.has_what_is_given(running) is (said is None)
 
 
 @pytest.mark.parametrize(
