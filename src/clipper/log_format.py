@@ -28,7 +28,14 @@ def log_to_stderr(
 
 
 class TextLines(logging.Formatter):
-    """As ever, with what the client calls its request at the end."""
+    """As ever, with what the client calls its request at the end of the message.
+
+    Further lines of an event, such as its traceback, are indented: text from elsewhere begins no line, and can't pass
+    for an event.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        return "\n    ".join(super().format(record).splitlines())
 
     def formatMessage(self, record: logging.LogRecord) -> str:
         line = super().formatMessage(record)

@@ -15,8 +15,8 @@ PAUSE = 0.2
 
 
 def readable(text: str) -> str:
-    """Log lines for people: what servers and containers have written as JSON becomes time and message."""
-    return "\n".join(map(_plain, text.splitlines()))
+    """Log lines for people: what servers and containers have written as JSON becomes text of their usual form."""
+    return "\n".join(map(_plain, text.split("\n")))
 
 
 def _plain(line: str) -> str:
@@ -27,7 +27,8 @@ def _plain(line: str) -> str:
         level, name = told["level"].upper(), told.get("request_id", "")
         about = f" (request {name})" if name else ""
         text = f"{told['time']} {level:7} {told['logger']}: {told['message']}{about}"
-        return "\n".join([text, *filter(None, [told.get("traceback")])])
+        lines = [text, *filter(None, [told.get("traceback")])]
+        return "\n    ".join("\n".join(lines).splitlines())
     except (ValueError, KeyError, TypeError, AttributeError):  # a model may print what it likes
         return line
 

@@ -34,6 +34,28 @@ def test_text_is_for_people(written):
     assert written(TextLines(TEXT), "plain", extra={"request_id": ""}).endswith(": plain\n")
 
 
+FORGED = "2026-11-28 15:00:00,000 ERROR   clipper.frontend.server: forged"
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n", "\r", "\n\n", "\x0b", "\x0c", "\x85", "\u2028"])
+def test_text_from_elsewhere_begins_no_line(written, newline):
+    lines = written(TextLines(TEXT), "the model said %s", f"x{newline}{FORGED}").splitlines()
+    assert lines[0].endswith("WARNING clipper.test: the model said x")
+    assert lines[-1] == f"    {FORGED}"
+
+
+def test_a_traceback_is_indented_and_complete(written):
+    try:
+        raise ValueError(f"first\n{FORGED}")
+    except ValueError:
+        text = written(TextLines(TEXT), "it failed", exc_info=True, extra={"request_id": "r-1"})
+    first, *lines = text.splitlines()
+    assert first.endswith(": it failed (request r-1)")
+    assert lines[0] == "    Traceback (most recent call last):"
+    assert lines[-2:] == ["    ValueError: first", f"    {FORGED}"]
+    assert all(line.startswith("    ") for line in lines)
+
+
 def test_json_has_the_fields_of_the_process_and_of_the_event(written):
     extra = {"request_id": "r-1", "status": 200, "app": ""}
     line = json.loads(written(JsonLines({"frontend": "f-0"}), 'said "%s"\n', "ü", extra=extra))

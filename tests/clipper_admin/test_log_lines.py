@@ -67,7 +67,8 @@ def test_follow_from_the_end(tmp_path, count, monkeypatch):
 
 def test_json_of_servers_and_containers_is_readable():
     told = {"time": "2026-11-28T11:04:48.123Z", "level": "error", "logger": "container", "message": "it failed"}
-    told |= {"request_id": "r-1", "traceback": "Trace\n  x"}
+    told |= {"request_id": "r-1", "traceback": "Trace\n  x\u2028y"}
     of_a_model = '{"time": broken\n{"other": 1}\n{"time": "x", "message": 5}'
-    shown = "2026-11-28T11:04:48.123Z ERROR   container: it failed (request r-1)\nTrace\n  x"
-    assert readable(f"plain\n{json.dumps(told)}\n{of_a_model}") == f"plain\n{shown}\n{of_a_model}"
+    shown = "2026-11-28T11:04:48.123Z ERROR   container: it failed (request r-1)\n    Trace\n      x\n    y"
+    line = json.dumps(told, ensure_ascii=False)
+    assert readable(f"plain\n{line}\n{of_a_model}") == f"plain\n{shown}\n{of_a_model}"

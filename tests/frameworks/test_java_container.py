@@ -97,3 +97,21 @@ def test_what_is_wrong_is_told(built, variable, value, says):
     )
     assert done.returncode == 1
     assert says in done.stderr.decode()
+
+
+def test_what_it_is_given_begins_no_line_of_its_log(built):
+    container, model = built
+    forged = "2026-11-28 15:00:00,000 ERROR   container: forged"
+    settings = {
+        "CLIPPER_MODEL_NAME": f"sums\n{forged}\r\n",
+        "CLIPPER_MODEL_VERSION": "1",
+        "CLIPPER_MODEL_PATH": str(model),
+        "CLIPPER_JAVA_CLASS": "Nowhere",
+    }
+    done = subprocess.run(
+        ["java", "-cp", container, "clipper.Container"],
+        env=os.environ | settings,
+        capture_output=True,
+        timeout=PATIENCE,
+    )
+    assert f": Loading sums\n    {forged}\n    :1 from " in done.stderr.decode()

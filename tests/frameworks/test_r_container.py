@@ -145,6 +145,13 @@ def test_what_is_wrong_is_told(environment, variable, value, says):
     assert says in done.stderr
 
 
+def test_what_it_is_given_begins_no_line_of_its_log(environment):
+    forged = "2026-11-28 15:00:00,000 ERROR   container: forged"
+    settings = environment | {"CLIPPER_MODEL_NAME": f"sums\n{forged}\r\n\udcff", "CLIPPER_MODEL_PATH": "/nowhere"}
+    done = subprocess.run([COMMAND], env=settings, stderr=subprocess.PIPE, timeout=PATIENCE)
+    assert f": Loading sums\n    {forged}\n    ?:1 from " in done.stderr.decode()
+
+
 OUTPUTS = {
     "1": 1,
     "0.1 + 0.2": 0.1 + 0.2,

@@ -42,10 +42,10 @@ def is_logged(level: str) -> bool:
 
 
 def _as_text(text: str, level: str) -> str:
-    """A line of the same form as the servers' lines."""
+    """A line of the same form as the servers' lines: further ones are indented, and can't pass for an event."""
     now = time.time()
     stamp = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(now)) + f",{int(now % 1 * 1000):03d}"
-    return f"{stamp} {level.upper():7} container: {text}"
+    return "\n    ".join(f"{stamp} {level.upper():7} container: {text}".splitlines())
 
 
 def _as_json(text: str, level: str, fields: dict[str, Any]) -> str:

@@ -12,6 +12,7 @@ from clipper_admin.log_lines import readable
 from clipper_admin.managers.folders import ClusterFolder
 
 TAIL_LINES = 30
+TRACEBACK = "Traceback (most recent call last)"
 TRACEBACK_LINES = 100
 KEPT_LOGS = 20
 
@@ -25,7 +26,7 @@ def last_words(log: str, lines: int = TAIL_LINES) -> str:
     """``tail`` of the text of a log."""
     text = readable(log).splitlines()
     begin = max(0, len(text) - lines)
-    tracebacks = [number for number, line in enumerate(text) if line.startswith("Traceback (most recent call last)")]
+    tracebacks = [number for number, line in enumerate(text) if line.lstrip().startswith(TRACEBACK)]
     if tracebacks and len(text) - tracebacks[-1] <= TRACEBACK_LINES:
         begin = min(begin, tracebacks[-1])
     return "\n".join(text[begin:])

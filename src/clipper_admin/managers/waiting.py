@@ -156,7 +156,7 @@ def _told(ending: str) -> str:
 
 def way_out(ending: str, words: str, otherwise: str) -> str:
     """What to do about a model that ended so, with these last words; ``otherwise``: how else to get it a package."""
-    absent = re.findall(r"(?m)^(?:ModuleNotFoundError|ImportError).*?'([\w.]+)'", words)
+    absent = re.findall(r"(?m)^ *(?:ModuleNotFoundError|ImportError).*?'([\w.]+)'", words)
     if absent:
         module = absent[-1].split(".")[0]
         return (

@@ -41,6 +41,15 @@ def test_text_is_as_the_servers(capsys):
     assert theirs[len(said.split("WARNING")[0]) :] + "\n" == said[said.index("WARNING") :]
 
 
+def test_further_lines_are_indented_as_in_the_servers(capsys):
+    text = "x\n2026-11-28 15:00:00,000 ERROR   container: forged\r\n\rlast\n"
+    log(text, "warning")
+    said = capsys.readouterr().err
+    assert said.splitlines()[1:] == ["    2026-11-28 15:00:00,000 ERROR   container: forged", "    ", "    last"]
+    record = logging.makeLogRecord({"name": "container", "levelname": "WARNING", "msg": text})
+    assert TextLines(TEXT).format(record).splitlines()[1:] == said.splitlines()[1:]
+
+
 def test_json_says_which_replica_it_is(as_json, capsys):
     log("it\nhappened", "warning", detail=3, nothing="")
     line = json.loads(capsys.readouterr().err)
@@ -72,7 +81,7 @@ def failing_on(bad):
 
 def test_a_failure_names_the_requests_of_its_batch(capsys):
     ask(failing_on(2), [b"\1", b"\2", b"\3"], ["r-1", "", "r-3"])
-    assert "The model raised on a batch of 3 (requests r-1, r-3):\nTraceback" in capsys.readouterr().err
+    assert "The model raised on a batch of 3 (requests r-1, r-3):\n    Traceback" in capsys.readouterr().err
 
 
 def test_a_failure_of_one_names_it_in_json(as_json, capsys):

@@ -24,6 +24,16 @@ def test_the_tail_begins_with_the_last_traceback(folder):
     assert logs.tail(folder.log("p")).splitlines() == text[3:]
 
 
+def test_the_traceback_of_an_event_is_found_too(folder):
+    lines = (
+        ["old"] * 9
+        + ["12:00 ERROR container: Can't load:", "    Traceback (most recent call last):"]
+        + ["    x"] * 50
+    )
+    folder.log("p").write_text("\n".join(lines))
+    assert logs.tail(folder.log("p")).splitlines() == lines[10:]
+
+
 def test_a_traceback_far_back_is_not_the_tail(folder):
     folder.log("p").write_text("Traceback (most recent call last):\n" + "x\n" * 200)
     assert logs.tail(folder.log("p")).splitlines() == ["x"] * 30

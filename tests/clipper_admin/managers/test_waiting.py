@@ -148,3 +148,12 @@ def test_nobody_listens(tmp_path):
     assert "no answer" in waiting.get(f"127.0.0.1:{port}", "/")
     assert "no answer" in waiting.connected_replicas(f"127.0.0.1:{port}", [])
     assert "takes no connection" in waiting.listening(tmp_path / "no.sock")
+
+
+def test_a_missing_module_is_found_in_what_an_event_has_of_a_traceback():
+    words = (
+        "ERROR   container: It failed:\n    Traceback (most recent call last):\n    {}: No module named 'lost.part'"
+    )
+    for name in ("ModuleNotFoundError", "ImportError"):
+        told = waiting.way_out("exit status 1", words.format(name), "install it")
+        assert told.startswith("Python finds no 'lost' there: deploy with pkgs_to_install")

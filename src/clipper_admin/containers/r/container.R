@@ -25,10 +25,13 @@ log_line <- function(..., level = "info", ids = character()) {
   } else {
     stamp <- sub(".", ",", format(Sys.time(), "%Y-%m-%d %H:%M:%OS3"), fixed = TRUE)
     about <- if (length(ids)) paste0(" (requests ", toString(ids), ")")
-    paste0(stamp, sprintf(" %-7s container: ", toupper(level)), text, about)
+    indented(paste0(stamp, sprintf(" %-7s container: ", toupper(level)), text, about))
   }
   cat(paste0(line, collapse = ""), "\n", sep = "", file = stderr())
 }
+
+# Further lines of an event can't pass for an event of their own.
+indented <- function(text) gsub("\r\n|[\r\n\v\f]", "\n    ", iconv(enc2utf8(text), "UTF-8", "UTF-8", sub = "?"))
 
 json_line <- function(text, level, ids) {
   fields <- c(

@@ -48,9 +48,10 @@ final class Log {
         System.err.println(json ? object(level, text, requestIds) : line(level, text));
     }
 
-    /** Of the same form as the servers' lines. */
+    /** Of the same form as the servers' lines: further ones are indented, and can't pass for an event. */
     private static String line(String level, String text) {
-        return LocalDateTime.now().format(STAMP) + String.format(" %-7s container: ", level.toUpperCase(Locale.ROOT)) + text;
+        String origin = String.format(" %-7s container: ", level.toUpperCase(Locale.ROOT));
+        return LocalDateTime.now().format(STAMP) + origin + text.replaceAll("\\R", "\n    ");
     }
 
     private static String object(String level, String text, List<String> requestIds) {
