@@ -203,8 +203,9 @@ def logs(
     shown = manager.log_lines(program, lines, follow_)
     try:
         for name, line in shown:
-            text = readable(line)
-            terminal.show({"program": name, "line": line}, text if program else f"{name} | {text}")
+            mark = "" if program else f"{name} | "
+            text = "\n".join(mark + each for each in readable(line).split("\n"))
+            terminal.show({"program": name, "line": line}, text)
     except KeyboardInterrupt:
         return
 

@@ -335,6 +335,14 @@ def test_logs(answered, clipper, tmp_path):
     assert "one JSON object a line" in " ".join(clipper("logs", "--help").stdout.split())
 
 
+def test_every_line_of_an_event_names_its_program(clipper, tmp_path):
+    told = {"time": "T", "level": "error", "logger": "x", "message": "it failed\nbadly", "traceback": "Trace\n  y"}
+    (tmp_path / "query-frontend-0.log").write_text(f"before\n{json.dumps(told)}\n")
+    shown = ["T ERROR   x: it failed", "    badly", "    Trace", "      y"]
+    assert clipper("logs", "-n", "1").stdout.splitlines() == [f"query-frontend-0 | {line}" for line in shown]
+    assert clipper("logs", "query-frontend-0", "-n", "1").stdout.splitlines() == shown
+
+
 def test_doctor_reports_problems_with_what_to_do(clipper, answered, monkeypatch):
     from clipper_admin.doctor import Finding
 

@@ -98,7 +98,7 @@ def _tail(container: Any, count: int) -> list[str]:
 
     try:
         with explained(f"read the log of {container.name}"):
-            return _text(container.logs(tail=count)).splitlines()
+            return list(_whole_lines(iter([container.logs(tail=count)])))
     except ClipperException as error:
         if isinstance(error.__cause__, docker.errors.NotFound):
             return []
