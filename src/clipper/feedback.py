@@ -73,7 +73,9 @@ def assess(app: AppView, decision: DecisionRecord, request: FeedbackRequest, at:
 
 
 def unknown_query(app: AppView, query_id: int) -> NotFound:
-    why = "they are kept for an hour" if app.selects else "it has kept none before this feedback: now it does"
+    why = "they are kept for an hour, and at most a million of them"
+    if app.application.selection_policy == "single" and not app.shadows:
+        why = "of the policy single they are kept by all frontends from the first accepted feedback on, for an hour"
     return NotFound(
         f"application {app.name} knows no query {query_id} ({why}): send the query's input in place of its query_id"
     )

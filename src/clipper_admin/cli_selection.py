@@ -108,7 +108,10 @@ def forget(
     user: Annotated[str, typer.Argument(metavar="USER", help="The id that the user's queries are sent with.")],
     app: Annotated[str | None, typer.Option(help="In this application only; in all if not given.")] = None,
 ) -> None:
-    """Forget a user: what was learned of him, and his name with his feedback."""
+    """Forget a user: what was learned of him, and his name with his feedback.
+
+    Mind the spelling: a name that was never seen is answered the same.
+    """
     with terminal.connected() as connection:
         connection.delete_user_state(user, app)
     terminal.show({"user_id": user, "app_name": app})

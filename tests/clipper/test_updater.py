@@ -78,8 +78,19 @@ def test_an_unknown_query_is_told_the_way_out():
     panel = asked()
     (error,) = panel.update(77, label=1)
     assert isinstance(error, NotFound)
-    assert "knows no query 77" in error.cause
+    assert "knows no query 77 (they are kept for an hour, and at most a million of them)" in error.cause
     assert "send the query's input" in error.cause
+
+
+def test_of_the_policy_single_it_is_told_that_its_first_queries_are_not_kept():
+    """With several frontends the id may be a second old, and be another's."""
+    house = House(single())
+    why = "(of the policy single they are kept by all frontends from the first accepted feedback on, for an hour)"
+    for _ in range(2):  # the first makes this frontend keep its own
+        (error,) = house.update(77, label=1)
+        assert (
+            error.cause == f"application app knows no query 77 {why}: send the query's input in place of its query_id"
+        )
 
 
 def test_another_applications_query_is_unknown():

@@ -115,7 +115,7 @@ class Registry:
         }
 
     def delete_user_state(self, user_id, app_name=None):
-        return 200, f"Successfully deleted user '{user_id}' from 1 of the applications"
+        return 200, f"User '{user_id}' is forgotten wherever the name stood"
 
     def add_model(self, model_name, model_version, **fields):
         self.models[model_name, model_version] = fields

@@ -52,7 +52,7 @@ def test_a_user_is_forgotten(connection, sent, messages):
     assert sent() == ("/admin/delete_user_state", {"user_id": "ann"})
     connection.delete_user_state(0, "a")
     assert sent() == ("/admin/delete_user_state", {"user_id": 0, "app_name": "a"})
-    assert messages()[-1].endswith("Successfully deleted user '0' from 1 of the applications")
+    assert messages()[-1].endswith("User '0' is forgotten wherever the name stood")
     with pytest.raises(ClipperException, match="user_id is None, which names nobody"):
         connection.delete_user_state(None)
 

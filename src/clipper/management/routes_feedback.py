@@ -22,6 +22,10 @@ logger: Final = logging.getLogger(__name__)
 router: Final = APIRouter(prefix="/admin", responses=ERRORS, tags=["admin"])
 
 NDJSON: Final = "application/x-ndjson"
+FORGOTTEN: Final = (
+    "User '{user}' is forgotten wherever the name stood, in {count} of the applications; whether it stood anywhere "
+    "is not known: a misspelt name is answered the same"
+)
 CHUNK: Final = 200
 """Feedback that is read at once: the frontends' turn comes in between, and no more is held in memory."""
 
@@ -46,18 +50,20 @@ def feedback(page: Annotated[requests.FeedbackPage, Query()], registrar: Desk, a
     return StreamingResponse(chunks, media_type=NDJSON)
 
 
-@router.post("/delete_user_state", **text("Successfully deleted user 'user-17' from 1 of the applications"))
+@router.post("/delete_user_state", **text(FORGOTTEN.format(user="user-17", count=1)))
 def delete_user_state(body: requests.ForgottenUser, registrar: Desk, archive: Archive) -> str:
-    """Forgets a user: what was learned of him goes, and his feedback and his queries lose his name."""
+    """Forgets a user: what was learned of him goes, and his feedback and his queries lose his name.
+
+    A name that stood nowhere is answered the same: what is kept is not searched for it beforehand.
+    """
     user = user_text(body.user_id)
     registry = registrar.read()
     apps = list(registry.applications) if body.app_name is None else [find_application(registry, body.app_name).name]
     for app in apps:
         with archive.take() as journal:
             journal.forget_user(app, user)
-    message = f"Successfully deleted user '{user}' from {len(apps)} of the applications"
-    logger.info("Successfully deleted a user from %d of the applications", len(apps))  # his name is to be forgotten
-    return message
+    logger.info("Forgot a user in %d of the applications", len(apps))  # his name is to be forgotten
+    return FORGOTTEN.format(user=user, count=len(apps))
 
 
 def user_text(user_id: int | str) -> str:

@@ -7,6 +7,7 @@ import pytest
 
 from clipper.errors import StoreError
 from clipper.management import routes_feedback
+from clipper.management.routes_feedback import FORGOTTEN
 from tests.clipper.management.feedback import feedback
 
 APP = {"name": "app", "input_type": "doubles", "default_output": "-1", "latency_slo_micros": 1000}
@@ -67,9 +68,9 @@ def test_feedback_of_an_unknown_application(client):
 @pytest.mark.usefixtures("written")
 def test_a_user_is_forgotten(client, post):
     answer = post("delete_user_state", {"user_id": "u1", "app_name": "app"})
-    assert answer.text == "Successfully deleted user 'u1' from 1 of the applications"
+    assert answer.text == FORGOTTEN.format(user="u1", count=1)
     assert [each["user"] for each in lines(client.get("/admin/feedback?app_name=app"))] == ["", "u0", "", "u0", ""]
-    assert post("delete_user_state", {"user_id": "u0"}).text.endswith("user 'u0' from 2 of the applications")
+    assert post("delete_user_state", {"user_id": "u0"}).text == FORGOTTEN.format(user="u0", count=2)
     assert {each["user"] for each in lines(client.get("/admin/feedback?app_name=app"))} == {""}
 
 
@@ -82,7 +83,7 @@ def test_users_of_any_kind(post, client, journal, user):
 
 
 def test_users_that_can_not_be_forgotten(post):
-    assert post("delete_user_state", {"user_id": "ann"}).text.endswith("user 'ann' from 0 of the applications")
+    assert post("delete_user_state", {"user_id": "ann"}).text == FORGOTTEN.format(user="ann", count=0)
     answer = post("delete_user_state", {"user_id": "ann", "app_name": "nope"})
     assert (answer.status_code, answer.json()["cause"]) == (404, "No application with name 'nope' exists.")
     answer = post("delete_user_state", {"user_id": ""})
@@ -93,6 +94,14 @@ def test_the_name_of_a_forgotten_user_is_not_logged(post, caplog):
     with caplog.at_level(logging.INFO):
         post("delete_user_state", {"user_id": "secret"})
     assert "secret" not in caplog.text
+
+
+@pytest.mark.usefixtures("written")
+def test_a_name_that_was_never_seen_is_not_said_to_have_been_deleted(post):
+    """A misspelt name must not look done."""
+    answer = post("delete_user_state", {"user_id": "nobody"})
+    assert (answer.status_code, "deleted" in answer.text) == (200, False)
+    assert answer.text.endswith("whether it stood anywhere is not known: a misspelt name is answered the same")
 
 
 @pytest.mark.usefixtures("written")
