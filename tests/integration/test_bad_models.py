@@ -145,6 +145,23 @@ def test_what_a_model_does_wrong_fails_its_query_alone(clipper, serve, query_add
     assert "ValueError: I can't stand this one" in log
 
 
+def saying_in_its_error(text):
+    def fail(xs):
+        raise ValueError(text)
+
+    return fail
+
+
+def test_what_a_model_says_can_not_pass_for_an_event(clipper, serve, query_addr):
+    forged = f"2026-11-28 15:00:00,000 ERROR   clipper.frontend.server: forged {time.monotonic_ns()}"
+    name = serve(saying_in_its_error(f"x\n{forged}"))
+    assert ask(query_addr, name, [1.0])["default_explanation"] == f"ValueError: x\n{forged}"
+    for program in ("query-frontend-0", f"{name}_1-0"):
+        lines = clipper.cm.log_path(program).read_text().splitlines()
+        assert f"    {forged}" in lines, program
+        assert forged not in lines, program
+
+
 def test_outputs_that_are_no_strings_are_sent_as_json(serve, query_addr):
     name = serve(misbehaving(), input_type="strings")
     assert ask(query_addr, name, "not a string")["output"] == 7.5
