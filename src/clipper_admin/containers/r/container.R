@@ -19,7 +19,7 @@ TYPES <- list(
 log_line <- function(..., level = "info", ids = character()) {
   levels <- c("debug", "info", "warning", "error")
   if (match(level, levels) < match(Sys.getenv("CLIPPER_LOG_LEVEL", "info"), levels, 2)) return(invisible())
-  text <- paste0(...)
+  text <- iconv(enc2utf8(paste0(...)), "UTF-8", "UTF-8", sub = "?")
   line <- if (Sys.getenv("CLIPPER_LOG_FORMAT") == "json") {
     json_line(text, level, ids)
   } else {
@@ -31,7 +31,7 @@ log_line <- function(..., level = "info", ids = character()) {
 }
 
 # Further lines of an event can't pass for an event of their own.
-indented <- function(text) gsub("\r\n|[\r\n\v\f]", "\n    ", iconv(enc2utf8(text), "UTF-8", "UTF-8", sub = "?"))
+indented <- function(text) gsub("\r\n|[\r\n\v\f]", "\n    ", text)
 
 json_line <- function(text, level, ids) {
   fields <- c(
