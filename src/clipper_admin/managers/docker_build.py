@@ -18,7 +18,7 @@ from clipper_admin.log import ClusterLogger
 from clipper_admin.managers.docker_engine import Engine
 from clipper_admin.managers.docker_errors import explained
 from clipper_admin.managers.docker_images import check_tag
-from clipper_admin.managers.docker_parts import GPUS, MAKE_IT, MODEL
+from clipper_admin.managers.docker_parts import ANOTHER, GPUS, MODEL
 from clipper_admin.version import __registry__, __version__
 
 STEMS: Final = {"": "python{}-closure-container", "tensorflow": "tf{}-container"}
@@ -66,8 +66,9 @@ def build(
     base = default_base(directory) if base_image == "default" else base_image
     labels = {**labels, GPUS: ",".join(read_manifest(directory).gpus)}
     context = _context(directory, _dockerfile(base, packages))
-    with explained(f"build {tag} from {base}", base, f"{MAKE_IT} with base_image="):
-        engine.image(base)
+    remedy = f"{ANOTHER} with base_image="
+    engine.image(base, remedy)
+    with explained(f"build {tag} from {base}", base, remedy):
         steps = engine.client.api.build(
             fileobj=context, custom_context=True, tag=tag, labels=labels, rm=True, forcerm=True, decode=True
         )

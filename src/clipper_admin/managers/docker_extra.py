@@ -48,6 +48,11 @@ class Extra:
                     f"extra_container_kwargs has {name!r}, which docker.containers.create does not take{meant}"
                 )
 
+    @property
+    def besides(self) -> str:
+        """What is to be known of a container that Docker refuses; empty if nothing was given."""
+        return f" (asked for with extra_container_kwargs: {', '.join(self.given)})" if self.given else ""
+
     def options(self, part: Part) -> dict[str, Any]:
         """For the creation of ``part``; what it needs itself wins."""
         return {

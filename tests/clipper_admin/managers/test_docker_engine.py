@@ -83,7 +83,7 @@ def test_values_that_docker_does_not_take_are_named(monkeypatch, given):
     docker = pytest.importorskip("docker")
     engine = Engine("c", "localhost", "net", given)
     engine._client = docker.DockerClient("unix:///nowhere", version="1.41")
-    monkeypatch.setattr(engine, "image", lambda tag: None)
+    monkeypatch.setattr(engine, "image", lambda tag, remedy: None)
     with pytest.raises(ClipperException, match="Docker can't create the container name: "):
         engine.start(PART)
 
@@ -136,24 +136,71 @@ def test_an_interrupted_creation_leaves_no_container():
     assert len(interrupted.client.removed) == 1
 
 
-def test_what_has_the_name_of_clippers_own_images_is_not_pulled_from_anywhere(monkeypatch):
-    errors = pytest.importorskip("docker").errors
-    asking = engine(errors.ImageNotFound("404", explanation="No such image"))
-    monkeypatch.setattr(asking.client.images, "pull", lambda tag: f"{tag} of the public", raising=False)
-    with pytest.raises(errors.ImageNotFound):
-        asking.image("clipper/query_frontend:0.1.0")
-    assert asking.image("registry.example/query_frontend") == "registry.example/query_frontend of the public"
+@pytest.fixture
+def empty(monkeypatch):
+    """An engine without images; a registry has all of them."""
+    made = engine(pytest.importorskip("docker").errors.ImageNotFound("404", explanation="No such image"))
+    monkeypatch.setattr(made.client.images, "pull", lambda tag: f"{tag} of the public", raising=False)
+    return made
+
+
+@pytest.mark.parametrize("registry", ["", "docker.io/", "index.docker.io/"])
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [
+        ("query_frontend:0.1.0", "Make it with `make images` in Clipper's sources, or name another"),
+        ("sklearn311-container", "Make it with `make images`"),
+        ("redis", "which are not pulled, .*: give yours a name that begins otherwise, or name another"),
+    ],
+)
+def test_what_has_the_name_of_clippers_own_images_is_not_pulled_from_anywhere(empty, registry, name, remedy):
+    with pytest.raises(ClipperException, match=rf"^There is no image {registry}clipper/{name} here\. .*{remedy}"):
+        empty.image(f"{registry}clipper/{name}", "name another")
+
+
+def test_what_has_another_name_is_pulled(empty):
+    for tag in ("registry.example/query_frontend", "redis", "example.io/clipper/query_frontend"):
+        assert empty.image(tag, "name another") == f"{tag} of the public"
 
 
 @pytest.mark.parametrize(
     ("part", "remedy"),
     [
-        (docker_parts.redis("c", "gone", 1), "Pull it, or name another with redis_image= or CLIPPER_REDIS_IMAGE$"),
+        (docker_parts.redis("c", "gone", 1), "name another with redis_image= or CLIPPER_REDIS_IMAGE$"),
         (docker_parts.prometheus("c", "gone", 1, ""), "prometheus_image= or CLIPPER_PROMETHEUS_IMAGE"),
-        (docker_parts.Part("name", "gone", {}), "`make images`"),
+        (docker_parts.Part("name", "gone", {}), "name another$"),
     ],
 )
-def test_what_to_do_without_an_image_is_told(part, remedy):
-    missing = pytest.importorskip("docker").errors.ImageNotFound("404", explanation="No such image")
-    with pytest.raises(ClipperException, match=f"there is no image gone here .*{remedy}"):
-        engine(missing).start(part)
+def test_what_to_do_without_an_image_is_told(empty, monkeypatch, part, remedy):
+    def refuse(tag):
+        raise pytest.importorskip("docker").errors.APIError("500", explanation="no such host")
+
+    monkeypatch.setattr(empty.client.images, "pull", refuse)
+    said = r"^There is no image gone here, and it can't be pulled \(no such host\)\. See that its registry .*"
+    with pytest.raises(ClipperException, match=said + remedy):
+        empty.start(part)
+
+
+def test_a_name_that_docker_does_not_take_is_told_with_what_to_do():
+    refused = pytest.importorskip("docker").errors.APIError("400", explanation="invalid reference format")
+    with pytest.raises(
+        ClipperException, match=r"image BAD NAME: invalid reference format\. Correct that, or .*redis_im"
+    ):
+        engine(refused).start(docker_parts.redis("c", "BAD NAME", 1))
+
+
+def test_an_image_that_goes_meanwhile_is_told_once(monkeypatch):
+    gone = pytest.importorskip("docker").errors.ImageNotFound("404", explanation="no such image: X: No such image: X")
+    late = engine(gone)
+    monkeypatch.setattr(late, "image", lambda tag, remedy: None)
+    with pytest.raises(ClipperException, match=r"there is no image X here\. Pull it, or name another$"):
+        late.start(docker_parts.Part("name", "X", {}))
+
+
+def test_what_docker_refuses_may_be_the_users():
+    refused = pytest.importorskip("docker").errors.APIError("400", explanation="Minimum memory limit allowed is 6MB")
+    asking = engine(refused)
+    asking._extra = Extra({"mem_limit": "1k"})
+    asking.client.images.get = lambda tag: tag
+    with pytest.raises(ClipperException, match=r"6MB \(asked for with extra_container_kwargs: mem_limit\)"):
+        asking.start(docker_parts.redis("c", "image", 1))
