@@ -29,7 +29,7 @@ def examine(ports: Mapping[str, int]) -> list[Finding]:
     found = [check_python(), *check_packages(importlib.metadata.requires(DISTRIBUTION) or []), sdk]
     if not sdk.ok:
         return found
-    engine = Engine("", "localhost", "", {})
+    engine = Engine("", "localhost", "")
     found += check_ports(ports)
     try:
         found.append(check_engine(engine.client))

@@ -70,7 +70,9 @@ def test_an_image_that_can_not_be_looked_at_is_a_finding_of_its_own(monkeypatch)
     assert redis.advice == "correct the name, or name another with CLIPPER_REDIS_IMAGE"
     assert not prometheus.ok
     assert "make images" not in prometheus.advice
-    assert prometheus.advice.endswith("give yours a name that begins otherwise, or name another with CLIPPER_PROMETHEUS_IMAGE")
+    assert prometheus.advice.endswith(
+        "give yours a name that begins otherwise, or name another with CLIPPER_PROMETHEUS_IMAGE"
+    )
 
 
 def test_ports_that_are_taken_are_no_problem():

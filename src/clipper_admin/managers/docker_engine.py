@@ -35,12 +35,12 @@ class Engine:
     ``extra``: what every container is given besides, as of ``docker.containers.run``; None for what the adopted have.
     """
 
-    def __init__(self, cluster: str, host: str, network: str, extra: Mapping[str, Any] | None) -> None:
+    def __init__(self, cluster: str, host: str, network: str, extra: Mapping[str, Any] | None = None) -> None:
         self.cluster = cluster
         self.host = host
         self._network = network
         self._bind = "127.0.0.1" if host in LOOPBACK else "0.0.0.0"
-        self._extra = Extra(extra or {})
+        self._extra = Extra({} if extra is None else extra)
         self._is_extra_given = extra is not None
         self._logger = ClusterLogger(logging.getLogger(__name__), cluster)
         self._client: Any = None
