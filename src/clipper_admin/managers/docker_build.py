@@ -15,6 +15,7 @@ from clipper.container.manifest import FILE as MANIFEST
 from clipper.container.manifest import read_manifest
 from clipper_admin.exceptions import ClipperException
 from clipper_admin.log import ClusterLogger
+from clipper_admin.managers.docker_checks import image_name
 from clipper_admin.managers.docker_engine import Engine
 from clipper_admin.managers.docker_errors import explained
 from clipper_admin.managers.docker_images import check_tag
@@ -63,7 +64,7 @@ def build(
         ClipperException: the tag is another cluster's; or what the engine says, with the last lines of the build.
     """
     check_tag(engine, tag, labels[MODEL])
-    base = default_base(directory) if base_image == "default" else base_image
+    base = default_base(directory) if base_image == "default" else image_name("base_image", base_image)
     labels = {**labels, GPUS: ",".join(read_manifest(directory).gpus)}
     context = _context(directory, _dockerfile(base, packages))
     remedy = f"{ANOTHER} with base_image="
