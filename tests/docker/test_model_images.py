@@ -107,7 +107,7 @@ def _answers(address):
 def test_an_image_is_pushed_to_the_registry_and_runs_from_there(clipper, registry):
     serve(clipper, "pushed", adding(5), registry=f"{registry}/ours")
     name = f"ours/{CLUSTER_NAME}-pushed"
-    assert send(registry, "GET", "/v2/_catalog").json() == {"repositories": [name]}
+    assert name in send(registry, "GET", "/v2/_catalog").json()["repositories"]  # other tests push, too
     assert send(registry, "GET", f"/v2/{name}/tags/list").json()["tags"] == ["1"]
     (replica,) = ids(CLUSTER_NAME, f"{MODEL}=pushed_1")
     assert docker("inspect", "--format={{.Config.Image}}", replica) == f"{registry}/{name}:1"
