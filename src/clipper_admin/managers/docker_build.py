@@ -18,7 +18,7 @@ from clipper_admin.log import ClusterLogger
 from clipper_admin.managers.docker_checks import image_name
 from clipper_admin.managers.docker_engine import Engine
 from clipper_admin.managers.docker_errors import explained
-from clipper_admin.managers.docker_images import check_tag
+from clipper_admin.managers.docker_images import check_tag, is_clippers, starts
 from clipper_admin.managers.docker_parts import ANOTHER, GPUS, MODEL
 from clipper_admin.version import __registry__, __version__
 
@@ -86,16 +86,15 @@ def check_base(image: Any, base: str, directory: Path) -> None:
             runtime of containers can load, and nothing in the image tells of that.
     """
     config = image.attrs.get("Config") or {}
-    started = [*(config.get("Entrypoint") or ()), *(config.get("Cmd") or ())]
+    started = starts(config)
     ours = f"make it FROM {base_name('', f'{sys.version_info.major}.{sys.version_info.minor}')}, or one like that"
     if not started:
         raise ClipperException(
             f"The image {base} has neither ENTRYPOINT nor CMD, so that a container from it would start nothing: "
             f"{ours}, or give it the ENTRYPOINT of a container of yours"
         )
-    is_clippers = any("clipper" in each for each in started)
     is_told = any(each.startswith("CLIPPER_") for each in config.get("Env") or ())
-    if (directory / MANIFEST).is_file() and not is_clippers and not is_told:
+    if (directory / MANIFEST).is_file() and not is_clippers(started) and not is_told:
         raise ClipperException(
             f"The image {base} has no runtime of model containers: it starts {' '.join(started)!r}, which is not "
             f"Clipper's, and could not load the model. For a base_image, {ours}. If what it starts does run "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from clipper_admin.exceptions import ClipperException
@@ -45,6 +46,16 @@ def image_of(engine: Engine, tag: str, name: str, version: str) -> Any:
     if built_here and _is_foreign(engine, found, model):
         raise _shared(engine, tag, model, found)
     return found
+
+
+def starts(config: Mapping[str, Any]) -> list[str]:
+    """The words of what an image or a container runs; ``config``: as Docker inspects it."""
+    return [*(config.get("Entrypoint") or ()), *(config.get("Cmd") or ())]
+
+
+def is_clippers(words: Iterable[str]) -> bool:
+    """Whether what is started is something of Clipper's."""
+    return any("clipper" in each for each in words)
 
 
 def remove_images(engine: Engine, logger: ClusterLogger, model: str | None = None) -> None:

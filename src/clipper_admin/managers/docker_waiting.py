@@ -12,6 +12,7 @@ from typing import Any, Final
 from clipper_admin.exceptions import ClipperException
 from clipper_admin.managers.docker_engine import tail
 from clipper_admin.managers.docker_errors import explained
+from clipper_admin.managers.docker_images import is_clippers, starts
 from clipper_admin.managers.docker_parts import FLUENTD_PORT, METRIC_PORT, MODEL, REDIS_PORT
 from clipper_admin.managers.logs import TRACEBACK_LINES, last_words
 from clipper_admin.managers.waiting import way_out
@@ -77,6 +78,18 @@ def _hanging(containers: Sequence[Any]) -> str:
     return (
         f" Where it was then is shown last.{late}\n"
         "Correct what it waits for there, or give it longer: DockerContainerManager(deploy_timeout=...)."
+        f"{_doubt_about(models[0])}"
+    )
+
+
+def _doubt_about(model: Any) -> str:
+    """Whoever deploys an image of another program waits for it in vain."""
+    started = starts(model.attrs["Config"])
+    if is_clippers(started):
+        return ""
+    return (
+        f" Its image starts {' '.join(started)!r}, which is not Clipper's: is that a model container, as "
+        "docs/wire.md has them, that connects to CLIPPER_ADDRESS?"
     )
 
 

@@ -68,6 +68,7 @@ class Running(Ended):
     def __init__(self, name, label, health=None):
         super().__init__("running", 0, restarts=0)
         self.name, self.labels = name, {label: ""}
+        self.attrs["Config"] = {"Entrypoint": ["python", "/opt/clipper/clipper-container.pyz"], "Cmd": None}
         if health:
             self.attrs["State"]["Health"] = {"Status": health}
 
@@ -78,10 +79,14 @@ class Running(Ended):
         """It writes nothing more."""
 
 
-def late(*containers):
+def told(*containers):
     with pytest.raises(ClipperException) as raised:
         wait_for(containers, lambda: "no answer", 0.0, "Cluster c")
-    return re.findall("what (.*) wrote", raised.value.msg)
+    return raised.value.msg
+
+
+def late(*containers):
+    return re.findall("what (.*) wrote", told(*containers))
 
 
 def test_the_logs_of_those_that_are_well_are_not_shown():
@@ -95,3 +100,11 @@ def test_the_logs_of_those_that_are_well_are_not_shown():
 def test_the_log_of_a_model_that_is_late_is_shown_whatever_its_check_says(monkeypatch):
     monkeypatch.setattr("clipper_admin.managers.docker_waiting.STACK_SECONDS", 0.0)
     assert late(Running("model", MODEL, "healthy")) == ["model"]
+
+
+def test_a_program_that_is_none_of_clippers_is_doubted(monkeypatch):
+    monkeypatch.setattr("clipper_admin.managers.docker_waiting.STACK_SECONDS", 0.0)
+    ours, theirs = Running("model", MODEL), Running("model", MODEL)
+    theirs.attrs["Config"] = {"Entrypoint": None, "Cmd": ["redis-server"]}
+    assert "redis-server" not in told(ours)
+    assert "Its image starts 'redis-server', which is not Clipper's: is that a model container" in told(theirs)
