@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from clipper_admin.exceptions import ClipperException
 from clipper_admin.log import ClusterLogger
-from clipper_admin.managers.docker_errors import CONNECT, explained, words
+from clipper_admin.managers.docker_errors import CONNECT, explained, sdk, words
 from clipper_admin.managers.docker_extra import Extra
 from clipper_admin.managers.docker_names import is_made_here, missing_remedy, unpulled_remedy
 from clipper_admin.managers.docker_parts import ANOTHER, CLUSTER, EXTRA, FLUENTD_PORT, NETWORK, Part
@@ -54,12 +54,7 @@ class Engine:
             ClipperException: no engine, or its SDK is not installed, or it does not know what is ``extra``.
         """
         if self._client is None:
-            try:
-                import docker
-            except ImportError:
-                raise ClipperException(
-                    "The Docker manager needs the package docker: pip install 'clipper-serving[docker]'"
-                ) from None
+            docker = sdk()
             self._extra.check()
             with explained(CONNECT):
                 client = docker.from_env(timeout=CALL_SECONDS)

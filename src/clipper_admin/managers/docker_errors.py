@@ -17,6 +17,17 @@ class PortTaken(ClipperException):
     """A container could not be started, as a port on the host that it was to have is somebody else's."""
 
 
+def sdk() -> Any:
+    """Docker's; raises ClipperException if it is not installed."""
+    try:
+        import docker
+    except ImportError:
+        raise ClipperException(
+            "The Docker manager needs the package docker: pip install 'clipper-serving[docker]'"
+        ) from None
+    return docker
+
+
 @contextlib.contextmanager
 def explained(doing: str, image: str = "", remedy: str = ANOTHER, besides: str = "") -> Iterator[None]:
     """Turns what the SDK raises in the block into a ClipperException.
@@ -25,8 +36,7 @@ def explained(doing: str, image: str = "", remedy: str = ANOTHER, besides: str =
     """
     import requests
 
-    import docker
-
+    docker = sdk()
     try:
         yield
     except docker.errors.ImageNotFound as error:

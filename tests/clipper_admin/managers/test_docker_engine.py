@@ -1,5 +1,6 @@
 """Which images are started that are not Clipper's, and what is said and left if one can't be."""
 
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -156,3 +157,11 @@ def test_what_docker_refuses_may_be_the_users():
         ClipperException, match=r"6MB \(extra_container_kwargs is part of what was asked for: mem_limit\)"
     ):
         asking.start(docker_parts.redis("c", "image", 1))
+
+
+@pytest.mark.parametrize("call", ["start_clipper", "connect", "stop_all", "exists"])
+def test_without_the_sdk_it_is_told_how_to_get_it(monkeypatch, tmp_path, call):
+    monkeypatch.setenv("CLIPPER_HOME", str(tmp_path))
+    monkeypatch.setitem(sys.modules, "docker", None)
+    with pytest.raises(ClipperException, match=r"needs the package docker: pip install 'clipper-serving\[docker\]'"):
+        getattr(DockerContainerManager("c"), call)()
