@@ -16,6 +16,7 @@ from clipper_admin.log_lines import readable
 from clipper_admin.managers import garbage
 from clipper_admin.managers.base import ContainerManager
 from clipper_admin.managers.folders import Cluster
+from clipper_admin.managers.settings import server_ports
 
 FIRST_START: Final = Cluster("127.0.0.1", 1337, 1338, 7000, frontends=1, sockets="")
 
@@ -107,12 +108,9 @@ def start(
 
 
 def _ports(before: Cluster, query: int | None, management: int | None, rpc: int | None) -> dict[str, int]:
-    """By their purposes."""
-    return {
-        "query": _given(query, before.query_port),
-        "management": _given(management, before.management_port),
-        "rpc": _given(rpc, before.rpc_port),
-    }
+    """By their purposes, checked as ``start`` checks them."""
+    given = _given(query, before.query_port), _given(management, before.management_port), _given(rpc, before.rpc_port)
+    return dict(zip(("query", "management", "rpc"), server_ports(*given), strict=True))
 
 
 def _given(option: int | None, before: int) -> int:

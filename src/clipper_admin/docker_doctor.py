@@ -12,8 +12,9 @@ from clipper_admin.doctor import DISTRIBUTION, Finding, check_packages, check_py
 from clipper_admin.exceptions import ClipperException
 from clipper_admin.managers.docker_build import base_name
 from clipper_admin.managers.docker_cluster import running_clusters
-from clipper_admin.managers.docker_engine import Engine, is_made_here
+from clipper_admin.managers.docker_engine import Engine
 from clipper_admin.managers.docker_errors import explained
+from clipper_admin.managers.docker_names import is_made_here, missing_remedy
 from clipper_admin.managers.docker_start import prometheus_image, redis_image
 from clipper_admin.managers.ports import holder
 from clipper_admin.open_ports import is_free
@@ -28,11 +29,11 @@ def examine(ports: Mapping[str, int]) -> list[Finding]:
     found = [check_python(), *check_packages(importlib.metadata.requires(DISTRIBUTION) or []), sdk]
     if not sdk.ok:
         return found
-    engine = Engine("", "localhost", "", {})
+    engine = Engine("", "localhost", "")
+    found += check_ports(ports)
     try:
         found.append(check_engine(engine.client))
         found += check_images(engine)
-        found += check_ports(ports)
         found += [Finding(f"cluster {name}", True, "running") for name in running_clusters(engine)]
     except ClipperException as error:
         advice = "start one (`dockerd`, or your system's service), or name the machine of another with DOCKER_HOST"
@@ -64,15 +65,25 @@ def check_images(engine: Engine) -> Iterator[Finding]:
     """Those of the servers, of models of plain Python, of Redis and Prometheus."""
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
     own = [f"{__registry__}/{each}_frontend:{__version__}" for each in ("query", "management")]
-    for image in [*own, base_name("", python), redis_image(), prometheus_image()]:
-        if image is None:
-            continue
-        if _is_there(engine, image):
-            yield Finding(f"image {image}", True, "there")
-        elif is_made_here(image):
-            yield Finding(f"image {image}", False, "not there", "`make images` in Clipper's sources makes it")
-        else:
-            yield Finding(f"image {image}", True, "not there: it is pulled when it is needed")
+    yield from (_check_image(engine, image, "CLIPPER_REGISTRY") for image in [*own, base_name("", python)])
+    yield _check_image(engine, redis_image(), "CLIPPER_REDIS_IMAGE")
+    if prometheus := prometheus_image():
+        yield _check_image(engine, prometheus, "CLIPPER_PROMETHEUS_IMAGE")
+
+
+def _check_image(engine: Engine, image: str, variable: str) -> Finding:
+    """``variable``: where another is named."""
+    subject, remedy = f"image {image}", f"name another with {variable}"
+    try:
+        found = engine.find_image(image, remedy)
+    except ClipperException as error:
+        return Finding(subject, False, error.msg, f"correct the name, or {remedy}")
+    if found is not None:
+        return Finding(subject, True, "there")
+    if not is_made_here(image):
+        return Finding(subject, True, "not there: it is pulled when it is needed")
+    advice = missing_remedy(image, remedy)
+    return Finding(subject, False, "not there", advice[0].lower() + advice[1:])
 
 
 def check_ports(ports: Mapping[str, int]) -> Iterator[Finding]:
@@ -80,14 +91,3 @@ def check_ports(ports: Mapping[str, int]) -> Iterator[Finding]:
     for purpose, port in ports.items():
         finding = "free" if is_free(port) else f"held by {holder(port)}: another one would be taken"
         yield Finding(f"{purpose} port {port}", True, "any free one" if port == 0 else finding)
-
-
-def _is_there(engine: Engine, image: str) -> bool:
-    import docker
-
-    with explained(f"look at the image {image}"):
-        try:
-            engine.client.images.get(image)
-        except docker.errors.ImageNotFound:
-            return False
-        return True

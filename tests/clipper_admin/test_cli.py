@@ -368,6 +368,13 @@ def test_doctor_looks_at_the_ports_that_start_would_take(clipper, monkeypatch, t
     ]
 
 
+@pytest.mark.parametrize("kind", ["local", "docker"])
+@pytest.mark.parametrize(("option", "port"), [("query", "99999"), ("rpc", "-5")])
+def test_doctor_takes_no_port_that_start_would_not(clipper, kind, option, port):
+    said = clipper("doctor", "--manager", kind, f"--{option}-port", port, exit_code=1).stderr
+    assert said.startswith(f"Error: clipper_{option}_port: {port} is not a TCP port; take one from 1 to 65535")
+
+
 def test_quickstart_fails_if_the_answer_is_wrong(clipper, answered, monkeypatch):
     answer = {"query_id": 1, "output": 6.6, "default": False}
     monkeypatch.setattr("clipper_admin.quickstart.run", lambda home, say: say("step") or answer)

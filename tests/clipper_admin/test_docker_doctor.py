@@ -36,6 +36,7 @@ def test_images_that_are_missing_are_made_or_pulled(monkeypatch):
     def get(tag):
         if tag != "our/redis":
             raise docker.errors.ImageNotFound("404")
+        return tag
 
     engine = Engine("", "localhost", "", {})
     engine._client = SimpleNamespace(images=SimpleNamespace(get=get))
@@ -50,6 +51,28 @@ def test_images_that_are_missing_are_made_or_pulled(monkeypatch):
     assert not closure.ok
     assert "make images" in closure.advice
     assert (redis.subject, redis.finding) == ("image our/redis", "there")
+
+
+def test_an_image_that_can_not_be_looked_at_is_a_finding_of_its_own(monkeypatch):
+    monkeypatch.setenv("CLIPPER_REDIS_IMAGE", "BAD NAME")
+    monkeypatch.setenv("CLIPPER_PROMETHEUS_IMAGE", "docker.io/clipper/prometheus")
+
+    def get(tag):
+        if tag == "BAD NAME":
+            raise docker.errors.APIError("400", explanation="invalid reference format")
+        raise docker.errors.ImageNotFound("404")
+
+    engine = Engine("", "localhost", "", {})
+    engine._client = SimpleNamespace(images=SimpleNamespace(get=get))
+    *_, redis, prometheus = docker_doctor.check_images(engine)
+    assert (redis.subject, redis.ok) == ("image BAD NAME", False)
+    assert "invalid reference format" in redis.finding
+    assert redis.advice == "correct the name, or name another with CLIPPER_REDIS_IMAGE"
+    assert not prometheus.ok
+    assert "make images" not in prometheus.advice
+    assert prometheus.advice.endswith(
+        "give yours a name that begins otherwise, or name another with CLIPPER_PROMETHEUS_IMAGE"
+    )
 
 
 def test_ports_that_are_taken_are_no_problem():

@@ -87,7 +87,7 @@ def test_what_cannot_be_started_says_why_and_leaves_nothing(clipper):
     with pytest.raises(ClipperException, match=r"(?s)bad-sums:1 failed to start.*The end of its log:.*no such thing"):
         deploy_python_closure(clipper, "bad-sums", 1, "doubles", Unloadable())
     assert ids("one", f"{MODEL}=bad-sums_1") == []
-    with pytest.raises(ClipperException, match="there is no image nowhere/query:1 here"):
+    with pytest.raises(ClipperException, match="There is no image nowhere/query:1 here"):
         ClipperConnection(manager("three")).start_clipper(query_frontend_image="nowhere/query:1")
     assert ids("three") == []
     with pytest.raises(ClipperException, match=r"it is not running\. Call ClipperConnection.start_clipper"):

@@ -56,7 +56,8 @@ def test_a_port_that_is_taken_in_the_last_moment_is_replaced(monkeypatch):
 
 def test_an_address_that_is_not_the_engines_is_doubted(monkeypatch):
     monkeypatch.setattr(docker_start, "START_TIMEOUT", 5.0)
-    elsewhere = manager("elsewhere", docker_ip_address="engine.invalid", prometheus_image=None)
-    with pytest.raises(ClipperException, match=r"is docker_ip_address, engine\.invalid, one of the engine's"):
+    elsewhere = manager("elsewhere", docker_ip_address="192.0.2.1", prometheus_image=None)
+    with pytest.raises(ClipperException, match=r"is docker_ip_address, 192\.0\.2\.1, one of the engine's") as told:
         elsewhere.start_clipper()
+    assert "Ready to accept connections" not in told.value.msg  # Redis' log: it is well
     assert not elsewhere.exists()

@@ -12,7 +12,8 @@ from clipper_admin import defaults
 from clipper_admin.exceptions import ClipperException
 from clipper_admin.limits import seconds, tcp_port, whole_number
 from clipper_admin.log import ClusterLogger
-from clipper_admin.managers import docker_build, docker_logs, docker_start, environments
+from clipper_admin.managers import docker_build, docker_checks, docker_logs, docker_start, environments
+from clipper_admin.managers.docker_checks import image_name
 from clipper_admin.managers.docker_cluster import DockerCluster, as_started, check_redis, running_clusters, stop
 from clipper_admin.managers.docker_engine import Engine
 from clipper_admin.managers.docker_frontends import FrontendScaling
@@ -80,22 +81,23 @@ class DockerContainerManager:
         log_format: str = defaults.LOG_FORMAT,
     ) -> None:
         self.cluster_identifier = valid_name("cluster name", cluster_name)
-        if docker_network == "host":
-            raise ClipperException("DockerContainerManager does not support running Clipper on the network 'host'")
         self.place = "in Docker"
         self.logger = ClusterLogger(logging.getLogger(__name__), cluster_name)
         self.deploy_timeout = seconds("deploy_timeout", deploy_timeout)
-        self._engine = Engine(cluster_name, docker_ip_address, docker_network, extra_container_kwargs)
+        address, network = docker_checks.engine_address(docker_ip_address), docker_checks.network(docker_network)
+        self._engine = Engine(cluster_name, address, network, extra_container_kwargs)
         self._wishes = Wishes(
             *server_ports(clipper_query_port, clipper_management_port, clipper_rpc_port),
             **log_settings(log_level, log_format),
-            redis_ip=redis_ip,
+            redis_ip=docker_checks.redis_address(redis_ip),
             redis_port=tcp_port("redis_port", redis_port),
             prometheus_port=tcp_port("prometheus_port", prometheus_port),
             fluentd_port=tcp_port("fluentd_port", fluentd_port),
-            redis_image=docker_start.redis_image(redis_image),
-            prometheus_image=docker_start.prometheus_image(prometheus_image),
-            fluentd_image=fluentd_image if use_centralized_log else None,
+            redis_image=docker_start.redis_image(image_name("redis_image", redis_image)),
+            prometheus_image=docker_start.prometheus_image(
+                prometheus_image and image_name("prometheus_image", prometheus_image)
+            ),
+            fluentd_image=image_name("fluentd_image", fluentd_image) if use_centralized_log else None,
         )
         self._cluster: DockerCluster | None = None
 
@@ -118,12 +120,16 @@ class DockerContainerManager:
         settings = server_settings(
             cache_size, qf_http_timeout_request, qf_http_timeout_content, num_frontend_replicas
         )
-        wanted = Wanted(query_frontend_image, mgmt_frontend_image, settings, self._wishes)
+        query = image_name("query_frontend_image", query_frontend_image)
+        management = image_name("mgmt_frontend_image", mgmt_frontend_image)
+        docker_checks.check_resolves(self._engine.host)
+        wanted = Wanted(query, management, settings, self._wishes)
         with self._alone():
             self._cluster = start(self._engine, wanted, self.logger)
 
     def connect(self) -> None:
         """Finds the running cluster of this name, whatever its ports."""
+        docker_checks.check_resolves(self._engine.host)
         self._cluster = as_started(self._engine)
         check_redis(self._engine)
 
@@ -161,7 +167,7 @@ class DockerContainerManager:
         """
         check_build(name, version, model_data_path, self.get_num_replicas(name, version))
         self.logger.info("Building model Docker image with model data from %s", model_data_path)
-        tag = image_tag(self.cluster_identifier, name, version, container_registry)
+        tag = image_tag(self.cluster_identifier, name, version, docker_checks.registry(container_registry))
         labels = {CLUSTER: self.cluster_identifier, MODEL: f"{name}_{version}"}
         packages = environments.checked(pkgs_to_install or ())
         docker_build.build(self._engine, labels, tag, Path(model_data_path), base_image, packages, self.logger)
@@ -171,7 +177,7 @@ class DockerContainerManager:
 
     def deploy_model(self, name: str, version: str, input_type: str, image: str, num_replicas: int = 1) -> None:
         """Starts replicas; returns when the first one is connected to every query frontend."""
-        self._scale(name, version, input_type, image, num_replicas, wait_for_all=False)
+        self._scale(name, version, input_type, image_name("image", image), num_replicas, wait_for_all=False)
 
     def get_num_replicas(self, name: str, version: str) -> int:
         return len(self._engine.containers({MODEL: f"{name}_{version}"}))

@@ -15,14 +15,16 @@ from clipper.container.manifest import FILE as MANIFEST
 from clipper.container.manifest import read_manifest
 from clipper_admin.exceptions import ClipperException
 from clipper_admin.log import ClusterLogger
+from clipper_admin.managers.docker_checks import image_name
 from clipper_admin.managers.docker_engine import Engine
 from clipper_admin.managers.docker_errors import explained
-from clipper_admin.managers.docker_images import check_tag
-from clipper_admin.managers.docker_parts import GPUS, MAKE_IT, MODEL
+from clipper_admin.managers.docker_images import check_tag, is_clippers, starts
+from clipper_admin.managers.docker_parts import ANOTHER, GPUS, MODEL
 from clipper_admin.version import __registry__, __version__
 
 STEMS: Final = {"": "python{}-closure-container", "tensorflow": "tf{}-container"}
 """Images that are not called after their framework, as the original has them."""
+RUNTIME: Final = "clipper-container.pyz"
 _WORDS_SHOWN: Final = 40
 
 
@@ -60,18 +62,44 @@ def build(
     """Builds ``tag`` of the model's files.
 
     Raises:
-        ClipperException: the tag is another cluster's; or what the engine says, with the last lines of the build.
+        ClipperException: the tag is another cluster's; or ``check_base`` does; or what the engine says, with the last
+            lines of the build.
     """
     check_tag(engine, tag, labels[MODEL])
-    base = default_base(directory) if base_image == "default" else base_image
+    base = default_base(directory) if base_image == "default" else image_name("base_image", base_image)
     labels = {**labels, GPUS: ",".join(read_manifest(directory).gpus)}
     context = _context(directory, _dockerfile(base, packages))
-    with explained(f"build {tag} from {base}", base, f"{MAKE_IT} with base_image="):
-        engine.image(base)
+    remedy = f"{ANOTHER} with base_image="
+    check_base(engine.image(base, remedy), base, directory)
+    with explained(f"build {tag} from {base}", base, remedy):
         steps = engine.client.api.build(
             fileobj=context, custom_context=True, tag=tag, labels=labels, rm=True, forcerm=True, decode=True
         )
         _follow(steps, f"The image {tag} could not be built from {base}", logger)
+
+
+def check_base(image: Any, base: str, directory: Path) -> None:
+    """Looks whether what is built from an image can serve the model: deploys would wait for it until they give up.
+
+    Raises:
+        ClipperException: it starts nothing; or one of Clipper's deployers has saved the model, which only Clipper's
+            runtime of containers can load, and nothing in the image tells of that.
+    """
+    config = image.attrs.get("Config") or {}
+    started = starts(config)
+    ours = f"make it FROM {base_name('', f'{sys.version_info.major}.{sys.version_info.minor}')}, or one like that"
+    if not started:
+        raise ClipperException(
+            f"The image {base} has neither ENTRYPOINT nor CMD, so that a container from it would start nothing: "
+            f"{ours}, or give it the ENTRYPOINT of a container of yours"
+        )
+    is_told = any(each.startswith("CLIPPER_") for each in config.get("Env") or ())
+    if (directory / MANIFEST).is_file() and not is_clippers(started) and not is_told:
+        raise ClipperException(
+            f"The image {base} has no runtime of model containers: it starts {' '.join(started)!r}, which is not "
+            f"Clipper's, and could not load the model. For a base_image, {ours}. If what it starts does run "
+            f"{RUNTIME}, say so there with ENV CLIPPER_MODEL_PATH=/model"
+        )
 
 
 def push(engine: Engine, tag: str, logger: ClusterLogger) -> None:

@@ -14,9 +14,10 @@ from typing import Any, Final
 
 from clipper_admin.exceptions import ClipperException
 from clipper_admin.log import ClusterLogger
-from clipper_admin.managers.docker_errors import CONNECT, explained, words
+from clipper_admin.managers.docker_errors import CONNECT, explained, sdk, words
 from clipper_admin.managers.docker_extra import Extra
-from clipper_admin.managers.docker_parts import CLUSTER, EXTRA, FLUENTD_PORT, NETWORK, Part
+from clipper_admin.managers.docker_names import is_made_here, missing_remedy, unpulled_remedy
+from clipper_admin.managers.docker_parts import ANOTHER, CLUSTER, EXTRA, FLUENTD_PORT, NETWORK, Part
 
 LOOPBACK: Final = ("localhost", "127.0.0.1")
 STOP_SECONDS: Final = 15
@@ -34,12 +35,12 @@ class Engine:
     ``extra``: what every container is given besides, as of ``docker.containers.run``; None for what the adopted have.
     """
 
-    def __init__(self, cluster: str, host: str, network: str, extra: Mapping[str, Any] | None) -> None:
+    def __init__(self, cluster: str, host: str, network: str, extra: Mapping[str, Any] | None = None) -> None:
         self.cluster = cluster
         self.host = host
         self._network = network
         self._bind = "127.0.0.1" if host in LOOPBACK else "0.0.0.0"
-        self._extra = Extra(extra or {})
+        self._extra = Extra({} if extra is None else extra)
         self._is_extra_given = extra is not None
         self._logger = ClusterLogger(logging.getLogger(__name__), cluster)
         self._client: Any = None
@@ -53,12 +54,7 @@ class Engine:
             ClipperException: no engine, or its SDK is not installed, or it does not know what is ``extra``.
         """
         if self._client is None:
-            try:
-                import docker
-            except ImportError:
-                raise ClipperException(
-                    "The Docker manager needs the package docker: pip install 'clipper-serving[docker]'"
-                ) from None
+            docker = sdk()
             self._extra.check()
             with explained(CONNECT):
                 client = docker.from_env(timeout=CALL_SECONDS)
@@ -112,7 +108,7 @@ class Engine:
         gpu = "" if part.gpu is None else f" with the GPU {part.gpu} (which takes NVIDIA's container toolkit there)"
         container = self._create(part)
         try:
-            with explained(f"start the container {part.name}{gpu}", part.image):
+            with explained(f"start the container {part.name}{gpu}", part.image, part.remedy, self._extra.besides):
                 for path, text in part.files.items():
                     _put(container, path, text)
                 _start(container)
@@ -121,25 +117,41 @@ class Engine:
             raise
         return container
 
-    def image(self, tag: str) -> Any:
-        """The image of this name, from its registry if it is not on the engine; raises what Docker's SDK raises."""
+    def find_image(self, tag: str, remedy: str = ANOTHER) -> Any:
+        """The image of this name that is on the engine; None if there is none. ``remedy`` as of ``image``."""
         import docker
 
-        try:
-            return self.client.images.get(tag)
-        except docker.errors.ImageNotFound:
-            if is_made_here(tag):
-                raise
+        with explained(f"look at the image {tag}", besides=f". Correct that, or {remedy}"):
+            try:
+                return self.client.images.get(tag)
+            except docker.errors.ImageNotFound:
+                return None
+
+    def image(self, tag: str, remedy: str) -> Any:
+        """The image of this name, from its registry if it is not on the engine.
+
+        Raises:
+            ClipperException: there is none, the message tells to get it, or to do what ``remedy`` says.
+        """
+        import docker
+
+        found = self.find_image(tag, remedy)
+        if found is not None:
+            return found
+        if is_made_here(tag):
+            raise ClipperException(f"There is no image {tag} here. {missing_remedy(tag, remedy)}")
         self._logger.info("There is no image %s here: pulling it", tag)
-        try:
-            return self.client.images.pull(tag)
-        except docker.errors.APIError as error:
-            raise docker.errors.ImageNotFound(str(error), explanation=words(error)) from error
+        with explained(f"pull the image {tag}"):
+            try:
+                return self.client.images.pull(tag)
+            except docker.errors.APIError as error:
+                failed = f"There is no image {tag} here, and it can't be pulled ({words(error)})"
+                raise ClipperException(f"{failed}. {unpulled_remedy(remedy)}") from error
 
     def _create(self, part: Part) -> Any:
         try:
-            with explained(f"create the container {part.name}", part.image, part.remedy):
-                self.image(part.image)
+            self.image(part.image, part.remedy)
+            with explained(f"create the container {part.name}", part.image, part.remedy, self._extra.besides):
                 return self.client.containers.create(part.image, list(part.command) or None, **self._options(part))
         except KeyboardInterrupt:  # the engine may have made it, though nobody has heard of it
             self.remove([each for each in self.containers() if each.name == part.name], graceful=False)
@@ -242,11 +254,6 @@ class Engine:
 
             options["device_requests"] = [docker.types.DeviceRequest(device_ids=[part.gpu], capabilities=[["gpu"]])]
         return options
-
-
-def is_made_here(tag: str) -> bool:
-    """Whether it is one of Clipper's own images: what a public registry has by their names is somebody else's."""
-    return tag.startswith("clipper/")
 
 
 def _start(container: Any) -> None:

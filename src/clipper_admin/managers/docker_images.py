@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from clipper_admin.exceptions import ClipperException
@@ -11,12 +12,12 @@ from clipper_admin.managers.docker_errors import explained
 from clipper_admin.managers.docker_parts import CLUSTER, MODEL
 from clipper_admin.managers.images import image_tag
 
-DEPLOY_AGAIN: Final = "Deploy the model again, or put the image back"
+DEPLOY_AGAIN: Final = "deploy the model again"
 
 
 def check_tag(engine: Engine, tag: str, model: str) -> None:
     """Raises ClipperException if ``tag`` is that of an image of another cluster or model (``<name>_<version>``)."""
-    found = _find(engine, tag)
+    found = engine.find_image(tag)
     if found is not None and _is_foreign(engine, found, model):
         raise _shared(engine, tag, model, found)
 
@@ -30,7 +31,7 @@ def image_of(engine: Engine, tag: str, name: str, version: str) -> Any:
     Raises:
         ClipperException: there is none, or the tag is another cluster's.
     """
-    model, found = f"{name}_{version}", _find(engine, tag)
+    model, found = f"{name}_{version}", engine.find_image(tag)
     built_here = f"/{tag}".endswith("/" + image_tag(engine.cluster, name, version, None))
     if found is not None and not (built_here and _is_foreign(engine, found, model)):
         return found
@@ -39,13 +40,22 @@ def image_of(engine: Engine, tag: str, name: str, version: str) -> Any:
         return max(own, key=lambda each: str(each.attrs["Created"]))
     if found is not None:
         raise _shared(engine, tag, model, found)
-    with explained(f"look at the image {tag}", tag, DEPLOY_AGAIN):
-        if built_here and "/" not in tag:  # it never was in a registry
-            return engine.client.images.get(tag)
-        found = engine.image(tag)
+    if built_here and "/" not in tag:  # it never was in a registry
+        raise ClipperException(f"There is no image {tag} here. Put it back, or {DEPLOY_AGAIN}")
+    found = engine.image(tag, DEPLOY_AGAIN)
     if built_here and _is_foreign(engine, found, model):
         raise _shared(engine, tag, model, found)
     return found
+
+
+def starts(config: Mapping[str, Any]) -> list[str]:
+    """The words of what an image or a container runs; ``config``: as Docker inspects it."""
+    return [*(config.get("Entrypoint") or ()), *(config.get("Cmd") or ())]
+
+
+def is_clippers(words: Iterable[str]) -> bool:
+    """Whether what is started is something of Clipper's."""
+    return any("clipper" in each for each in words)
 
 
 def remove_images(engine: Engine, logger: ClusterLogger, model: str | None = None) -> None:
@@ -68,17 +78,6 @@ def remove_images(engine: Engine, logger: ClusterLogger, model: str | None = Non
                         tag,
                         error.explanation or error,
                     )
-
-
-def _find(engine: Engine, tag: str) -> Any:
-    """None if there is none."""
-    import docker
-
-    with explained(f"look at the image {tag}", tag):
-        try:
-            return engine.client.images.get(tag)
-        except docker.errors.ImageNotFound:
-            return None
 
 
 def _is_foreign(engine: Engine, image: Any, model: str) -> bool:

@@ -32,7 +32,7 @@ SETTINGS: Final = "ai.clipper.settings"
 EXTRA: Final = "ai.clipper.extra"
 """As JSON, what the user gives every container besides."""
 
-MAKE_IT: Final = "Make it with `make images`, or name another"
+ANOTHER: Final = "name another"
 
 INNER_QUERY: Final = 1337
 INNER_MANAGEMENT: Final = 1338
@@ -49,7 +49,7 @@ class Part:
 
     ``ports``: inside -> on the host. ``volumes``: name -> path inside. ``aliases``: further names on the network.
     ``files``: path inside -> text, put there before it starts. ``gpu``: the one device it sees.
-    ``remedy``: what to do if there is no such image.
+    ``remedy``: what else to do than to get the image, if there is no such one.
     ``only_local``: its ports are for the engine's machine alone, wherever those of others are published.
     """
 
@@ -64,7 +64,7 @@ class Part:
     files: Mapping[str, str] = field(default_factory=dict)
     gpu: str | None = None
     only_local: bool = False
-    remedy: str = MAKE_IT
+    remedy: str = ANOTHER
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ def redis(cluster: str, image: str, port: int) -> Part:
         ports={INNER_REDIS: port},
         only_local=True,  # it asks nobody for a password
         volumes={volume_name(cluster): "/data"},
-        remedy="Pull it, or name another with redis_image= or CLIPPER_REDIS_IMAGE",
+        remedy="name another with redis_image= or CLIPPER_REDIS_IMAGE",
     )
 
 
@@ -174,7 +174,7 @@ def prometheus(cluster: str, image: str, port: int, config: str) -> Part:
         command=("--config.file=/etc/prometheus/prometheus.yml", "--storage.tsdb.path=/tmp/prometheus"),
         ports={INNER_PROMETHEUS: port},
         files={"/etc/prometheus/prometheus.yml": config},
-        remedy="Pull it, or name another with prometheus_image= or CLIPPER_PROMETHEUS_IMAGE (empty: no Prometheus)",
+        remedy="name another with prometheus_image= or CLIPPER_PROMETHEUS_IMAGE (empty: no Prometheus)",
     )
 
 
@@ -188,7 +188,7 @@ def fluentd(cluster: str, image: str, port: int) -> Part:
         ports={INNER_FLUENTD: port},
         only_local=True,
         files={"/fluentd/etc/fluent.conf": config},
-        remedy="Pull it, or name another with fluentd_image=",
+        remedy="name another with fluentd_image=",
     )
 
 

@@ -12,7 +12,8 @@ from typing import Any, Final
 from clipper_admin.exceptions import ClipperException
 from clipper_admin.managers.docker_engine import tail
 from clipper_admin.managers.docker_errors import explained
-from clipper_admin.managers.docker_parts import MODEL
+from clipper_admin.managers.docker_images import is_clippers, starts
+from clipper_admin.managers.docker_parts import FLUENTD_PORT, METRIC_PORT, MODEL, REDIS_PORT
 from clipper_admin.managers.logs import TRACEBACK_LINES, last_words
 from clipper_admin.managers.waiting import way_out
 
@@ -27,7 +28,7 @@ def wait_for(containers: Sequence[Any], missing: Callable[[], str], timeout: flo
     """Returns once ``missing`` has nothing left to name.
 
     Raises:
-        ClipperException: a container ended, or the time is over; with its last log lines.
+        ClipperException: a container ended, or the time is over; with the last log lines of those that are not ready.
     """
     deadline = time.monotonic() + timeout
     while still_missing := missing():
@@ -71,13 +72,34 @@ def _hanging(containers: Sequence[Any]) -> str:
     models = [each for each in containers if MODEL in each.labels]
     for each in models:
         _dump_stacks(each)
-    late = "".join(f"\n{each.name}: {_log_of(each)}" for each in containers)
+    late = "".join(f"\n{each.name}: {_log_of(each)}" for each in containers if _may_be_late(each, containers))
     if not models:
         return late
     return (
         f" Where it was then is shown last.{late}\n"
         "Correct what it waits for there, or give it longer: DockerContainerManager(deploy_timeout=...)."
+        f"{_doubt_about(models[0])}"
     )
+
+
+def _doubt_about(model: Any) -> str:
+    """Whoever deploys an image of another program waits for it in vain."""
+    started = starts(model.attrs["Config"])
+    if is_clippers(started):
+        return ""
+    return (
+        f" Its image starts {' '.join(started)!r}, which is not Clipper's: is that a model container, as "
+        "docs/wire.md has them, that connects to CLIPPER_ADDRESS?"
+    )
+
+
+def _may_be_late(container: Any, containers: Sequence[Any]) -> bool:
+    """Whether it can be what was waited for: not what is healthy by its own check, nor what others only use."""
+    if MODEL in container.labels:
+        return True
+    is_service = any(label in container.labels for label in (REDIS_PORT, METRIC_PORT, FLUENTD_PORT))
+    is_healthy = container.attrs["State"].get("Health", {}).get("Status") == "healthy"
+    return not is_healthy and (len(containers) == 1 or not is_service)
 
 
 def _dump_stacks(container: Any) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import tarfile
+from types import SimpleNamespace
 
 import pytest
 
@@ -90,3 +91,45 @@ def test_each_replica_is_given_its_device_alone(number, device):
 
 def test_without_gpus_none_is_asked_for():
     assert "device_requests" not in options_of(0, "")
+
+
+def image(entrypoint=None, command=None, environment=()):
+    return SimpleNamespace(attrs={"Config": {"Entrypoint": entrypoint, "Cmd": command, "Env": list(environment)}})
+
+
+OURS = ["python", "/opt/clipper/clipper-container.pyz"]
+
+
+@pytest.mark.parametrize(
+    "base",
+    [
+        image(OURS, environment=["CLIPPER_MODEL_PATH=/model"]),
+        image(OURS),
+        image(["tini", "--"], OURS),
+        image(["/start.sh"], environment=["PATH=/bin", "CLIPPER_MODEL_PATH=/model"]),
+    ],
+)
+def test_a_base_that_may_have_the_runtime_is_taken(tmp_path, base):
+    docker_build.check_base(base, "theirs", directory_of(tmp_path))
+
+
+@pytest.mark.parametrize("base", [image(["docker-entrypoint.sh"], ["redis-server"]), image(None, ["python3"])])
+def test_a_base_without_the_runtime_is_for_models_that_no_deployer_has_saved(tmp_path, base):
+    docker_build.check_base(base, "theirs", tmp_path)
+    with pytest.raises(
+        ClipperException, match=r"image theirs has no runtime .*it starts '.*make it FROM \S+-closure-co"
+    ):
+        docker_build.check_base(base, "theirs", directory_of(tmp_path))
+
+
+def test_a_base_that_starts_nothing_is_for_no_model(tmp_path):
+    with pytest.raises(ClipperException, match=r"image theirs has neither ENTRYPOINT nor CMD, .*make it FROM"):
+        docker_build.check_base(image(environment=["CLIPPER_MODEL_PATH=/model"]), "theirs", tmp_path)
+
+
+def test_a_base_is_looked_at_before_anything_is_built(tmp_path, monkeypatch, logger):
+    engine = Engine("c", "localhost", "net")
+    monkeypatch.setattr(docker_build, "check_tag", lambda *_: None)
+    monkeypatch.setattr(engine, "image", lambda tag, remedy: image(None, ["redis-server"]))
+    with pytest.raises(ClipperException, match="image redis:7 has no runtime"):
+        docker_build.build(engine, {docker_parts.MODEL: "m_1"}, "t", directory_of(tmp_path), "redis:7", (), logger)

@@ -1,7 +1,6 @@
 """Which images are started that are not Clipper's, and what is said and left if one can't be."""
 
-import json
-from pathlib import Path
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -30,62 +29,14 @@ def test_images_are_those_given_or_the_environments(monkeypatch, given, environm
     assert (wishes.redis_image, wishes.prometheus_image) == images
 
 
-PART = docker_parts.Part("name", "image", {"ours": ""}, environment={"A": "1"}, volumes={"data": "/data"})
-
-
-@pytest.mark.parametrize(
-    ("given", "expected"),
-    [
-        ({"volumes": ["/host:/inside:ro"]}, {"volumes": ["/host:/inside:ro", "data:/data"]}),
-        ({"volumes": {"/host": {"bind": "/in"}}}, {"volumes": ["/host:/in:rw", "data:/data"]}),
-        ({"environment": ["A=2", "B=3=4"]}, {"environment": {"A": "1", "B": "3=4"}}),
-        ({"labels": ["theirs"], "mem_limit": "1g"}, {"labels": {"theirs": "", "ours": ""}, "mem_limit": "1g"}),
-    ],
-)
-def test_what_is_given_besides_is_joined_with_what_a_container_needs(given, expected):
-    own = {"labels": {"ours": ""}, "environment": {"A": "1"}, "volumes": ["data:/data"]}
-    options = Extra(given).options(PART)
-    assert json.loads(options["labels"].pop(docker_parts.EXTRA)) == given
-    assert options == own | expected
-
-
-@pytest.mark.parametrize(("said", "expected"), [(None, "1g"), ({"mem_limit": "2g"}, "2g"), ({}, None)])
-def test_what_a_cluster_was_given_is_given_by_other_sessions_too(said, expected):
-    labels = Extra({"mem_limit": "1g", "environment": {"A": Path("b")}}).options(PART)["labels"]
-    running = SimpleNamespace(attrs={"HostConfig": {"NetworkMode": "net"}}, labels=labels)
-    engine = Engine("c", "localhost", "other", said)
-    engine._client = SimpleNamespace(api=SimpleNamespace(create_endpoint_config=lambda **given: given))
-    engine.adopt([running])
-    options = engine._options(PART)
-    assert options.get("mem_limit") == expected
-    assert options["network"] == "net"
-    assert engine.has_what_is_given(running) is (said is None)
-
-
-@pytest.mark.parametrize(
-    ("given", "said"),
-    [
-        ({"mem_limits": "1g"}, "has 'mem_limits', which .* does not take: did you mean 'mem_limit'"),
-        ({"network": "host"}, "can't have 'network': Clipper sets it"),
-    ],
-)
-def test_what_is_not_known_of_a_container_is_refused_before_docker_is_asked(monkeypatch, given, said):
-    pytest.importorskip("docker")
-    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere")
-    with pytest.raises(ClipperException, match=f"extra_container_kwargs {said}"):
-        DockerContainerManager("c", extra_container_kwargs=given).start_clipper()
-
-
-@pytest.mark.parametrize(
-    "given", [{"mem_limit": "abc"}, {"nano_cpus": 1.5}, {"mem_limit": [1]}, {"volumes": {"/a": {}}}]
-)
+@pytest.mark.parametrize("given", [{"mem_limit": "abc"}, {"nano_cpus": 1.5}, {"mem_limit": [1]}])
 def test_values_that_docker_does_not_take_are_named(monkeypatch, given):
     docker = pytest.importorskip("docker")
     engine = Engine("c", "localhost", "net", given)
     engine._client = docker.DockerClient("unix:///nowhere", version="1.41")
-    monkeypatch.setattr(engine, "image", lambda tag: None)
+    monkeypatch.setattr(engine, "image", lambda tag, remedy: None)
     with pytest.raises(ClipperException, match="Docker can't create the container name: "):
-        engine.start(PART)
+        engine.start(docker_parts.Part("name", "image", {}))
 
 
 class Images:
@@ -136,24 +87,81 @@ def test_an_interrupted_creation_leaves_no_container():
     assert len(interrupted.client.removed) == 1
 
 
-def test_what_has_the_name_of_clippers_own_images_is_not_pulled_from_anywhere(monkeypatch):
-    errors = pytest.importorskip("docker").errors
-    asking = engine(errors.ImageNotFound("404", explanation="No such image"))
-    monkeypatch.setattr(asking.client.images, "pull", lambda tag: f"{tag} of the public", raising=False)
-    with pytest.raises(errors.ImageNotFound):
-        asking.image("clipper/query_frontend:0.1.0")
-    assert asking.image("registry.example/query_frontend") == "registry.example/query_frontend of the public"
+@pytest.fixture
+def empty(monkeypatch):
+    """An engine without images; a registry has all of them."""
+    made = engine(pytest.importorskip("docker").errors.ImageNotFound("404", explanation="No such image"))
+    monkeypatch.setattr(made.client.images, "pull", lambda tag: f"{tag} of the public", raising=False)
+    return made
+
+
+@pytest.mark.parametrize("registry", ["", "docker.io/", "index.docker.io/"])
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [
+        ("query_frontend:0.1.0", "Make it with `make images` in Clipper's sources, or name another"),
+        ("sklearn311-container", "Make it with `make images`"),
+        ("redis", "which are not pulled, .*: give yours a name that begins otherwise, or name another"),
+    ],
+)
+def test_what_has_the_name_of_clippers_own_images_is_not_pulled_from_anywhere(empty, registry, name, remedy):
+    with pytest.raises(ClipperException, match=rf"^There is no image {registry}clipper/{name} here\. .*{remedy}"):
+        empty.image(f"{registry}clipper/{name}", "name another")
+
+
+def test_what_has_another_name_is_pulled(empty):
+    for tag in ("registry.example/query_frontend", "redis", "example.io/clipper/query_frontend"):
+        assert empty.image(tag, "name another") == f"{tag} of the public"
 
 
 @pytest.mark.parametrize(
     ("part", "remedy"),
     [
-        (docker_parts.redis("c", "gone", 1), "Pull it, or name another with redis_image= or CLIPPER_REDIS_IMAGE$"),
+        (docker_parts.redis("c", "gone", 1), "name another with redis_image= or CLIPPER_REDIS_IMAGE$"),
         (docker_parts.prometheus("c", "gone", 1, ""), "prometheus_image= or CLIPPER_PROMETHEUS_IMAGE"),
-        (docker_parts.Part("name", "gone", {}), "`make images`"),
+        (docker_parts.Part("name", "gone", {}), "name another$"),
     ],
 )
-def test_what_to_do_without_an_image_is_told(part, remedy):
-    missing = pytest.importorskip("docker").errors.ImageNotFound("404", explanation="No such image")
-    with pytest.raises(ClipperException, match=f"there is no image gone here .*{remedy}"):
-        engine(missing).start(part)
+def test_what_to_do_without_an_image_is_told(empty, monkeypatch, part, remedy):
+    def refuse(tag):
+        raise pytest.importorskip("docker").errors.APIError("500", explanation="no such host")
+
+    monkeypatch.setattr(empty.client.images, "pull", refuse)
+    said = r"^There is no image gone here, and it can't be pulled \(no such host\)\. See that its registry .*"
+    with pytest.raises(ClipperException, match=said + remedy):
+        empty.start(part)
+
+
+def test_a_name_that_docker_does_not_take_is_told_with_what_to_do():
+    refused = pytest.importorskip("docker").errors.APIError("400", explanation="invalid reference format")
+    with pytest.raises(
+        ClipperException, match=r"image BAD NAME: invalid reference format\. Correct that, or .*redis_im"
+    ):
+        engine(refused).start(docker_parts.redis("c", "BAD NAME", 1))
+
+
+def test_an_image_that_goes_meanwhile_is_told_once(monkeypatch):
+    gone = pytest.importorskip("docker").errors.ImageNotFound("404", explanation="no such image: X: No such image: X")
+    late = engine(gone)
+    monkeypatch.setattr(late, "image", lambda tag, remedy: None)
+    with pytest.raises(ClipperException, match=r"there is no image X here\. Pull it, or name another$"):
+        late.start(docker_parts.Part("name", "X", {}))
+
+
+def test_what_docker_refuses_may_be_the_users():
+    refused = pytest.importorskip("docker").errors.APIError("400", explanation="Minimum memory limit allowed is 6MB")
+    asking = engine(refused)
+    asking._extra = Extra({"mem_limit": "1k"})
+    asking.client.images.get = lambda tag: tag
+    with pytest.raises(
+        ClipperException, match=r"6MB \(extra_container_kwargs is part of what was asked for: mem_limit\)"
+    ):
+        asking.start(docker_parts.redis("c", "image", 1))
+
+
+@pytest.mark.parametrize("call", ["start_clipper", "connect", "stop_all", "exists"])
+def test_without_the_sdk_it_is_told_how_to_get_it(monkeypatch, tmp_path, call):
+    monkeypatch.setenv("CLIPPER_HOME", str(tmp_path))
+    monkeypatch.setitem(sys.modules, "docker", None)
+    with pytest.raises(ClipperException, match=r"needs the package docker: pip install 'clipper-serving\[docker\]'"):
+        getattr(DockerContainerManager("c"), call)()

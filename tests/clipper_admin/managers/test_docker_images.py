@@ -89,7 +89,7 @@ def test_replicas_never_run_from_the_image_that_took_the_name(registry):
 def test_an_image_whose_tag_is_gone_is_found_by_its_labels():
     own = built("ncq", "r-s_1")
     assert image_of(engine("ncq", own), "ncq-r-s:1", "r-s", "1") is own
-    with pytest.raises(ClipperException, match="there is no image ncq-r-s:2 here"):
+    with pytest.raises(ClipperException, match=r"There is no image ncq-r-s:2 here\. Put it back, or deploy"):
         image_of(engine("ncq", own), "ncq-r-s:2", "r-s", "2")
 
 
