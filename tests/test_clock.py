@@ -12,7 +12,7 @@ from tests.test_layers import DATA_PATH, SOURCE, below
 
 ON_THE_WAY = [*DATA_PATH, "clipper/metrics.py", "clipper/catalog.py", "clipper/container"]
 NEVER_BACK = {"monotonic", "perf_counter"}
-STAMPS_OF_LINES = {("clipper/container/log.py", each) for each in ("strftime", "gmtime", "time")}
+STAMPS_OF_LINES = {("clipper/container/log.py", each) for each in ("strftime", "gmtime", "localtime", "time")}
 """A line of a log may say what time it is."""
 
 
