@@ -49,7 +49,7 @@ class Extra:
     @property
     def note(self) -> str:
         """For the label of each container, by which other sessions give the same to theirs; or empty."""
-        return json.dumps(self.given, default=str, sort_keys=True) if self.given else ""
+        return json.dumps(self.given, default=_plain, sort_keys=True) if self.given else ""
 
     def check(self) -> None:
         """Raises ClipperException for what Docker's SDK does not know, or is not the user's to say; needs the SDK."""
@@ -92,6 +92,10 @@ class Extra:
                 *(f"{name}:{path}" for name, path in part.volumes.items()),
             ],
         }
+
+
+def _plain(value: Any) -> Any:
+    return sorted(value) if isinstance(value, (set, frozenset)) else str(value)
 
 
 def _labels(given: Any) -> Mapping[str, str]:

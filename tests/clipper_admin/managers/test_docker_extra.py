@@ -118,3 +118,9 @@ def test_a_value_of_another_form_is_refused_by_its_name(name, value, expected):
 def test_what_clipper_sets_itself_is_not_overridden_in_silence(name, value, ours):
     with pytest.raises(ClipperException, match=f"^extra_container_kwargs: {name} can't have '{ours}': Clipper "):
         DockerContainerManager("c", extra_container_kwargs={name: value})
+
+
+def test_other_sessions_take_what_is_noted():
+    given = {"labels": {"one", "two"}, "environment": ("A=1",), "volumes": {"/a:/b"}, "mem_limit": "1g"}
+    noted = Extra(json.loads(Extra(given).note))
+    assert noted.options(PART) == Extra(given).options(PART)
