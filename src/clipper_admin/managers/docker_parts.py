@@ -83,6 +83,7 @@ def some_name(stem: str) -> str:
 
 
 def store_address(host: str, port: int, cluster: str) -> str:
+    host = f"[{host}]" if ":" in host and not host.startswith("[") else host  # IPv6
     return f"redis://{host}:{port}/0?cluster={quote(cluster)}"
 
 

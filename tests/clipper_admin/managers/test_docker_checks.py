@@ -4,8 +4,9 @@ import socket
 
 import pytest
 
+from clipper.store.redis_address import parse_address
 from clipper_admin import ClipperException, DockerContainerManager
-from clipper_admin.managers import docker_build, docker_checks
+from clipper_admin.managers import docker_build, docker_checks, docker_parts
 from clipper_admin.managers.docker_engine import Engine
 
 
@@ -104,3 +105,9 @@ def test_an_address_that_nobody_knows_is_told_before_the_engine_is_asked(monkeyp
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "::1"])
 def test_addresses_of_this_machine_are_known(host):
     docker_checks.check_resolves(host)
+
+
+@pytest.mark.parametrize("host", ["redis.example", "10.0.0.7", "fd00::7", "[fd00::7]"])
+def test_an_address_of_redis_of_any_kind_is_one_of_a_store(host):
+    address = parse_address(docker_parts.store_address(docker_checks.redis_address(host), 6379, "c"))
+    assert address.url == f"redis://{'[fd00::7]' if ':' in host else host}:6379/0"
