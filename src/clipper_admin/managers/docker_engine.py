@@ -18,6 +18,7 @@ from clipper_admin.managers.docker_errors import CONNECT, explained, sdk, words
 from clipper_admin.managers.docker_extra import Extra
 from clipper_admin.managers.docker_names import is_made_here, missing_remedy, unpulled_remedy
 from clipper_admin.managers.docker_parts import ANOTHER, CLUSTER, EXTRA, FLUENTD_PORT, NETWORK, Part
+from clipper_admin.managers.docker_pull import pull
 
 LOOPBACK: Final = ("localhost", "127.0.0.1")
 STOP_SECONDS: Final = 15
@@ -143,7 +144,8 @@ class Engine:
         self._logger.info("There is no image %s here: pulling it", tag)
         with explained(f"pull the image {tag}"):
             try:
-                return self.client.images.pull(tag)
+                pull(self.client, tag)
+                return self.client.images.get(tag)
             except docker.errors.APIError as error:
                 failed = f"There is no image {tag} here, and it can't be pulled ({words(error)})"
                 raise ClipperException(f"{failed}. {unpulled_remedy(remedy)}") from error

@@ -40,16 +40,15 @@ def test_values_that_docker_does_not_take_are_named(monkeypatch, given):
 
 
 class Images:
-    """Has every image, but those that ``error`` is about."""
+    """Has every image if ``error`` is an interrupt; else those that were pulled."""
 
     def __init__(self, error):
-        self.error = error
+        self.error, self.pulled = error, []
 
     def get(self, tag):
-        if not isinstance(self.error, KeyboardInterrupt):
+        if not isinstance(self.error, KeyboardInterrupt) and tag not in self.pulled:
             raise self.error
-
-    pull = get
+        return tag
 
 
 class Client:
@@ -66,6 +65,10 @@ class Client:
     def create(self, image, command, **options):
         self.made = [SimpleNamespace(name=name, stop=None, remove=self.remove) for name in (options["name"], "other")]
         raise self.error
+
+    def pull(self, tag, **options):
+        yield {"status": "Pulling"}
+        self.images.pulled.append(tag)
 
     def list(self, **filters):
         return self.made
@@ -88,11 +91,9 @@ def test_an_interrupted_creation_leaves_no_container():
 
 
 @pytest.fixture
-def empty(monkeypatch):
+def empty():
     """An engine without images; a registry has all of them."""
-    made = engine(pytest.importorskip("docker").errors.ImageNotFound("404", explanation="No such image"))
-    monkeypatch.setattr(made.client.images, "pull", lambda tag: f"{tag} of the public", raising=False)
-    return made
+    return engine(pytest.importorskip("docker").errors.ImageNotFound("404", explanation="No such image"))
 
 
 @pytest.mark.parametrize("registry", ["", "docker.io/", "index.docker.io/"])
@@ -107,11 +108,13 @@ def empty(monkeypatch):
 def test_what_has_the_name_of_clippers_own_images_is_not_pulled_from_anywhere(empty, registry, name, remedy):
     with pytest.raises(ClipperException, match=rf"^There is no image {registry}clipper/{name} here\. .*{remedy}"):
         empty.image(f"{registry}clipper/{name}", "name another")
+    assert empty.client.images.pulled == []
 
 
 def test_what_has_another_name_is_pulled(empty):
     for tag in ("registry.example/query_frontend", "redis", "example.io/clipper/query_frontend"):
-        assert empty.image(tag, "name another") == f"{tag} of the public"
+        assert empty.image(tag, "name another") == tag
+        assert empty.client.images.pulled[-1] == tag
 
 
 @pytest.mark.parametrize(
@@ -123,10 +126,10 @@ def test_what_has_another_name_is_pulled(empty):
     ],
 )
 def test_what_to_do_without_an_image_is_told(empty, monkeypatch, part, remedy):
-    def refuse(tag):
+    def refuse(tag, **options):
         raise pytest.importorskip("docker").errors.APIError("500", explanation="no such host")
 
-    monkeypatch.setattr(empty.client.images, "pull", refuse)
+    monkeypatch.setattr(empty.client.api, "pull", refuse)
     said = r"^There is no image gone here, and it can't be pulled \(no such host\)\. See that its registry .*"
     with pytest.raises(ClipperException, match=said + remedy):
         empty.start(part)
