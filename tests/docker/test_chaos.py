@@ -114,11 +114,15 @@ def test_redis_is_killed(clipper, tmp_path):
         eventually(lambda: started_again(redis), timeout=60)
         feeders.more()
         docker("kill", redis)
-        for address in loads:
-            eventually(lambda address=address: store_of(address) == "unreachable")
-        more(*loads.values(), answers=100)
-        assert "can't be reached" in refusal(post(first, "/kept/update", {"label": 1, "input": [1.0]}), 503)
-        docker("start", redis)
+        try:
+            for address in loads:
+                eventually(lambda address=address: store_of(address) == "unreachable")
+            more(*loads.values(), answers=100)
+            body = {"label": 1, "input": [1.0]}
+            # First that it does not answer, where a call was under way to an address that nobody has any more.
+            eventually(lambda: "can't be reached" in refusal(post(first, "/kept/update", body), 503), timeout=30)
+        finally:
+            docker("start", redis)
         for address in loads:
             eventually(lambda address=address: store_of(address) == "reachable")
         feeders.more()
