@@ -55,9 +55,7 @@ def check_engine(client: Any) -> Finding:
     memory = int(about["MemTotal"])
     finding = f"Docker {about['ServerVersion']} at {client.api.base_url}, with {memory / (1 << 30):.1f} GiB of memory"
     if memory < LEAST_MEMORY_BYTES:
-        return Finding(
-            "engine", False, finding, "give it 1 GiB at least: a cluster takes half of that, without models"
-        )
+        return Finding("engine", False, finding, "give it 1 GiB at least, and what models take besides")
     return Finding("engine", True, finding)
 
 

@@ -40,7 +40,7 @@ class Extra:
     def __post_init__(self) -> None:
         if not isinstance(self.given, Mapping):
             raise ClipperException(
-                "extra_container_kwargs must be a mapping, such as {'mem_limit': '1g'}, " + f"not {self.given!r}"
+                f"extra_container_kwargs must be a mapping, such as {{'mem_limit': '1g'}}, not {self.given!r}"
             )
         _check_labels(self.given.get("labels", {}))
         _check_environment(self.given.get("environment", {}))

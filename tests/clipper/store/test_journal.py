@@ -99,12 +99,14 @@ def test_decisions_are_recalled_by_any_frontend_for_an_hour(open_journal, clock:
     assert open_journal().recall(25) is None
 
 
-def test_decisions_are_recalled_wherever_they_were_kept(open_journal):
+def test_decisions_are_recalled_wherever_they_were_kept(backend, open_journal):
     one, other = open_journal(), open_journal()
     across = range(BUCKET - 3, 2 * BUCKET + 3, 2)
     one.remember(kept([decision(number) for number in across]))
     one.remember(kept([decision(number) for number in (BUCKET, BUCKET + 100, 3 * BUCKET)]))  # answered later
+    pieces = backend.decisions()
     one.remember(kept([decision(number) for number in (BUCKET, BUCKET + 100, 3 * BUCKET)]))  # twice does no harm
+    assert backend.decisions() == pieces
     for journal in (one, other):
         for number in (*across[:3], *across[-3:], BUCKET, BUCKET + 100, BUCKET + 1, 3 * BUCKET):
             assert journal.recall(number) == decision(number)
